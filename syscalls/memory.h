@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tracer/base/ids.h"
+
+namespace stucktrace::syscalls {
+
+// The port through which a tracee's memory is read. Everything read through it is hostile.
+// Implemented over process_vm_readv in kernel/, over recorded bytes by CapturedMemory, faked in
+// tests.
+class RemoteMemory {
+ public:
+  virtual ~RemoteMemory() = default;
+  // Fills `out` from `address` on; returns how many bytes could be read from the start (0..size).
+  // A short count is an answer (edge of a mapping), never an error.
+  virtual std::size_t read(base::RemoteAddr address, std::span<std::byte> out) const = 0;
+
+  template <class T>
+  bool read_value(base::RemoteAddr address, T& out) const {
+    return read(address, std::as_writable_bytes(std::span{&out, 1})) == sizeof(T);
+  }
+};
+
+// Bytes kept from a tracee at a stop: what the decoder will need, read once while the tracee is
+// stopped, decoded later or in another process (record here, analyse there).
+class CapturedMemory final : public RemoteMemory {
+ public:
+  struct Range {
+    base::RemoteAddr address;
+    std::uint32_t offset = 0;  // into bytes
+    std::uint32_t size = 0;
+    bool operator==(const Range&) const = default;
+  };
+
+  bool empty() const { return ranges_.empty(); }
+  // Copies up to `size` bytes from `source`; keeps what was readable. Returns the count kept.
+  std::size_t capture(const RemoteMemory& source, base::RemoteAddr address, std::size_t size);
+  // Keeps bytes that are already at hand (the recording reader).
+  void add(base::RemoteAddr address, std::span<const std::byte> bytes);
+  std::size_t read(base::RemoteAddr address, std::span<std::byte> out) const override;
+  void clear() {
+    ranges_.clear();
+    bytes_.clear();
+  }
+
+  std::span<const Range> ranges() const { return ranges_; }
+  std::span<const std::byte> bytes(const Range& range) const {
+    return std::span{bytes_}.subspan(range.offset, range.size);
+  }
+  bool operator==(const CapturedMemory&) const = default;
+
+ private:
+  std::vector<Range> ranges_;
+  std::vector<std::byte> bytes_;
+};
+
+}  // namespace stucktrace::syscalls

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <bitset>
+#include <string_view>
+
+#include "syscalls/table.h"
+#include "tracer/base/result.h"
+
+namespace stucktrace::syscalls {
+
+// A set of calls as -e trace=SET names it: names, %class, /regex/, all, none, a leading ! inverts,
+// ?name tolerates an unknown name. "read,write", "%network", "!futex", "/^epoll/".
+class TraceSet {
+ public:
+  static TraceSet all();
+  static TraceSet none();
+  // An unknown name or class is a usage error that names it and suggests the nearest known one.
+  static base::Result<TraceSet> parse(std::string_view text);
+  // Unknown numbers are in the set iff it is all() or inverted.
+  bool contains(Sys id) const { return members_[static_cast<std::size_t>(id)]; }
+  void add(Sys id) { members_.set(static_cast<std::size_t>(id)); }
+
+ private:
+  std::bitset<1024> members_;
+};
+
+}  // namespace stucktrace::syscalls

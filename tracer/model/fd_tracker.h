@@ -1,0 +1,35 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "tracer/base/ids.h"
+#include "tracer/model/event.h"
+
+namespace stucktrace::model {
+
+// Every process's descriptor table, followed from events alone (so it replays): tables seen at
+// attach and exec, made_fds of exits, dup/close/close_range/fcntl, inheritance through fork,
+// sharing through CLONE_FILES.
+class FdTracker {
+ public:
+  void observe(const Event& event);
+
+  const FdEntry* find(base::Pid pid, int fd) const;
+  // Live processes whose table has this resource open for any of `mode`'s directions.
+  std::vector<Holder> holders(const ResourceId& resource, FdMode mode) const;
+  // The descriptor is 1 or 2, or shows the same resource as the process's 1 or 2, or is a tty.
+  bool is_output(base::Pid pid, int fd) const;
+
+ private:
+  struct Table {
+    std::map<int, FdEntry> entries;
+  };
+  Table* table(base::Pid pid);
+  const Table* table(base::Pid pid) const;
+  std::unordered_map<base::Pid, std::shared_ptr<Table>> tables_;
+};
+
+}  // namespace stucktrace::model

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "syscalls/decode.h"
+#include "tracer/model/event.h"
+
+namespace stucktrace::model {
+
+// One system call as a person thinks of it: begin, end, everything decoded from it. Never an
+// unfinished/resumed pair.
+struct Call {
+  base::Pid pid;
+  base::Tid tid;
+  std::uint64_t first_sequence = 0;  // of the enter (or of the exit, if the enter was lost)
+  base::Instant start;
+  std::optional<base::Instant> end;  // empty: still open, or the task died in it
+  bool open_at_attach = false;
+  syscalls::RawCall raw;
+  std::optional<syscalls::RawResult> result;
+  syscalls::CapturedMemory memory;  // enter's and exit's together
+  std::vector<FdEntry> made_fds;
+
+  syscalls::Sys sys() const { return syscalls::sys_of(raw.abi, raw.number); }
+};
+
+// Pairs enters with exits. A call is handed out when it ends: by its exit, by the task's exit, or
+// by close() at the end of the trace.
+class CallPairer {
+ public:
+  // The call this event completes, if any.
+  std::optional<Call> observe(const Event& event);
+  // The call the task is in now; nullptr if it runs user code.
+  const Call* open_call(base::Tid tid) const;
+  // All open calls, by tid ascending.
+  std::vector<const Call*> open_calls() const;
+  // Ends the trace: hands out what is still open, by start.
+  std::vector<Call> close();
+
+ private:
+  std::unordered_map<base::Tid, Call> open_;
+};
+
+// A run of equal short steps of one thread: `wait4(P2, WNOHANG)=0, select 50 ms ×97, 4.85 s`.
+struct Loop {
+  std::vector<Call> body;   // one representative turn, 1..kMaxBody calls
+  std::uint64_t turns = 0;  // how many times the body ran in full
+  base::Instant start;
+  base::Instant end;
+};
+
+// Finds loops in one thread's completed calls, streaming. Two turns are equal when calls, arguments
+// (but for addresses, times and byte payloads) and outcomes (sign of the result, errno) are. The
+// caller feeds every completed call of one thread in order and gets back calls and loops in order.
+class LoopFolder {
+ public:
+  static constexpr std::size_t kMaxBody = 4;
+  static constexpr std::uint64_t kMinTurns = 3;
+  struct Item {
+    std::optional<Call> call;  // exactly one of the two
+    std::optional<Loop> loop;
+  };
+  // Items that are final now; a call may be held back while it may still be part of a loop.
+  std::vector<Item> add(Call call);
+  // Everything held back.
+  std::vector<Item> flush();
+  // The loop the thread is in right now (already kMinTurns turns), if any.
+  std::optional<Loop> current() const;
+
+ private:
+  std::deque<Call> pending_;
+  std::optional<Loop> loop_;
+  std::size_t position_ = 0;  // next body index expected
+};
+
+// True when the calls are turns of one loop as LoopFolder means it.
+bool same_step(const Call& a, const Call& b);
+
+}  // namespace stucktrace::model

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "tracer/base/ids.h"
+#include "tracer/base/result.h"
+#include "tracer/kernel/procfs_parse.h"
+#include "tracer/model/snapshot.h"
+
+namespace stucktrace::unwind {
+
+struct StackResult {
+  std::vector<model::NativeFrame> frames;  // innermost first
+  std::string note;                        // "" complete; else why it is missing or ends early
+};
+
+// Native stacks of threads blocked in a system call, without stopping anything: stack pointer and
+// program counter from /proc/TID/syscall, one copy of the stack, read again to prove that nothing
+// moved, unwound offline by libunwind over the copy and the mapped files. One object per process;
+// caches mappings, unwind tables and symbols. A running thread gives an empty stack with a note.
+class NativeStacks {
+ public:
+  explicit NativeStacks(base::Pid pid);
+  NativeStacks(NativeStacks&&) noexcept;
+  NativeStacks& operator=(NativeStacks&&) noexcept;
+  ~NativeStacks();
+  StackResult stack(base::Tid tid);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace stucktrace::unwind
