@@ -160,14 +160,12 @@ struct Thread {
   std::optional<base::Instant> waiting_since;
   std::vector<NativeFrame> stack;   // innermost first
   std::vector<PythonFrame> python;  // innermost first
-  std::string stack_note;           // why a stack is missing or ends early
+  // Time until a deadline that the runtime keeps in a frame (Python `deadline` locals): exact where
+  // the kernel only knows the next turn of a polling loop. Negative = passed.
+  std::optional<base::Nanoseconds> runtime_deadline;
+  std::string stack_note;  // why a stack is missing or ends early
 };
 
-// Signs that a process has done its work, from outside it.
-struct ExitPhase {
-  std::string frame;  // "_exit_function (multiprocessing/util.py:360)"
-  base::Tid tid;
-};
 struct OutputTail {  // last line of a regular-file stdout/stderr
   int fd = -1;
   std::string path;
@@ -194,7 +192,6 @@ struct Process {
   // Processes that share one address space (vfork child, CLONE_VM) have the same value.
   std::uint64_t address_space = 0;
   bool in_tree = true;  // false: taken in because it holds another end
-  std::optional<ExitPhase> exit_phase;
   std::vector<OutputTail> output_tails;
   std::string role;  // "P1"; processes in order of start below the roots
 };
