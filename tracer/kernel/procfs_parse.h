@@ -44,6 +44,8 @@ struct TaskStatus {  // /proc/PID/status
   std::uint64_t involuntary_switches = 0;
   std::uint64_t sig_blocked = 0, sig_ignored = 0, sig_caught = 0, cap_effective = 0;
   int seccomp = 0;
+  std::uint64_t pending = 0;         // SigPnd: of the thread
+  std::uint64_t shared_pending = 0;  // ShdPnd: of the process
 };
 base::Result<TaskStatus> parse_status(std::string_view text);
 

@@ -1,0 +1,86 @@
+#include <csignal>
+
+#include <fmt/format.h>
+
+#include "tracer/engine/tracer.h"
+
+namespace stucktrace::engine {
+
+using kernel::Stopped;
+using kernel::WaitHow;
+using kernel::Waiter;
+
+void Tracer::detach_all(const std::string& because, Outcome& outcome) {
+  for (const base::Tid tid : table_.all()) {
+    Tracee& tracee = *table_.find(tid);
+    if (tracee.state != TraceeState::kBeforeExec) {
+      emitter_.emit(tracee.pid, tracee.tid, model::Detached{because});
+    }
+    if (tracee.parked) {
+      Stopped stopped = std::move(*tracee.parked);
+      tracee.parked.reset();
+      tracee.state = TraceeState::kLeaving;
+      let_go(tracee, std::move(stopped), 0);
+      continue;
+    }
+    ask_to_stop(tracee);
+  }
+  const base::Instant until = clock_.now() + options_.detach_limit;
+  while (!table_.empty() && clock_.now() < until) {
+    kernel::WaitReport report;
+    const Waiter::Outcome got = waiter_.next(WaitHow::kBlock, report);
+    if (got == Waiter::Outcome::kReport) on_leaving(report);
+    if (got == Waiter::Outcome::kNoTracees || got == Waiter::Outcome::kFailed) break;
+  }
+  // What did not stop is in an uninterruptible sleep; the kernel detaches it when the tracer ends.
+  // A SIGSTOP of ours that it has yet to take must not stop it then.
+  for (const base::Tid tid : table_.all()) {
+    const Tracee& tracee = *table_.find(tid);
+    ++outcome.left_behind;
+    if (tracee.own_stop_pending) static_cast<void>(kernel::send_signal(tracee.pid, SIGCONT));
+    log_.say(base::LogLevel::kNormal,
+             fmt::format("thread {} did not stop within the limit; it is released when this "
+                         "process ends",
+                         tid));
+    table_.remove(tid);
+  }
+}
+
+void Tracer::ask_to_stop(Tracee& tracee) {
+  tracee.state = TraceeState::kLeaving;
+  if (tracee.style == kernel::TraceStyle::kSeize) {
+    static_cast<void>(kernel::interrupt(tracee.tid));
+    return;
+  }
+  if (tracee.own_stop_pending) return;
+  // A parent in vfork(2) or a task in D state would keep our SIGSTOP for later and stop when nobody
+  // traces it any more: it is left to the kernel instead.
+  const auto stat = procfs_.stat(tracee.pid, tracee.tid);
+  if (stat && stat->state == 'D') return;
+  tracee.own_stop_pending = kernel::send_stop(tracee.pid, tracee.tid).has_value();
+}
+
+void Tracer::on_leaving(const kernel::WaitReport& report) {
+  if (table_.find(report.tid) == nullptr) {
+    if (!report.status.stopped()) return;
+    Tracee& late = table_.add(report.tid, base::Pid{report.tid.value()}, options_.style,
+                              TraceeState::kLeaving);
+    // The first stop of a task made meanwhile; under ATTACH it is the automatic SIGSTOP itself.
+    const kernel::Stop stop = read_stop(report, late.style);
+    const auto* delivery = std::get_if<kernel::SignalDelivery>(&stop);
+    const int signo = delivery != nullptr && delivery->signo != SIGSTOP ? delivery->signo : 0;
+    return let_go(late, Stopped{report.tid}, signo);
+  }
+  dispatch(report);
+}
+
+void Tracer::let_go(Tracee& tracee, Stopped stopped, int signo) {
+  if (tracee.own_stop_pending) {
+    static_cast<void>(kernel::resume(std::move(stopped), kernel::Resume::kFreely, signo));
+    return;  // its own SIGSTOP has to come first
+  }
+  static_cast<void>(kernel::detach(std::move(stopped), signo));
+  table_.remove(tracee.tid);
+}
+
+}  // namespace stucktrace::engine

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "tracer/base/clock.h"
+#include "tracer/engine/options.h"
+#include "tracer/kernel/procfs.h"
+#include "tracer/model/event.h"
+#include "tracer/model/fd_tracker.h"
+
+namespace stucktrace::engine {
+
+// Turns what the engine sees into numbered, timed events. Knows each process's descriptors, so that
+// payloads are kept only where they are program output.
+class Emitter {
+ public:
+  Emitter(const TracerOptions& options, const base::Clock& clock, model::EventSink& sink)
+      : options_(options), clock_(clock), sink_(sink) {}
+
+  void emit(base::Pid pid, base::Tid tid, model::EventData data);
+  // The tracee is in its syscall-enter-stop (or was found in `call` at attach).
+  void enter(base::Pid pid, base::Tid tid, const syscalls::RawCall& call, bool open_at_attach);
+  void exit(base::Pid pid, base::Tid tid, const syscalls::RawCall& call,
+            const syscalls::RawResult& result);
+  // Reads comm, program and descriptors of a live task.
+  void task_seen(base::Pid pid, base::Tid tid, base::Pid parent, bool at_attach);
+  void exec(base::Pid pid, base::Tid former);
+
+  // Whether this call becomes an event: chosen by the user, or without it the tree or its
+  // descriptors would be lost track of.
+  bool wants(const syscalls::RawCall& call) const;
+  std::uint64_t count() const { return sequence_; }
+
+ private:
+  syscalls::CaptureOptions capture_options(base::Pid pid, const syscalls::RawCall& call) const;
+
+  const TracerOptions& options_;
+  const base::Clock& clock_;
+  model::EventSink& sink_;
+  kernel::Procfs procfs_;
+  model::FdTracker fds_;
+  std::uint64_t sequence_ = 0;
+};
+
+}  // namespace stucktrace::engine

@@ -1,0 +1,327 @@
+#include <sched.h>
+
+#include <csignal>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "tracer/engine/tracer.h"
+#include "tracer/kernel/remote_memory.h"
+
+namespace stucktrace::engine {
+
+using kernel::Stopped;
+using syscalls::RawCall;
+using syscalls::RawResult;
+using syscalls::Sys;
+
+namespace {
+
+// include/linux/errno.h: results that only a tracer sees; the kernel restarts the call.
+constexpr std::int64_t kErestartSys = -512;
+constexpr std::int64_t kErestartNoIntr = -513;
+constexpr std::int64_t kErestartNoHand = -514;
+constexpr std::int64_t kErestartRestartBlock = -516;
+
+bool will_restart(std::int64_t result) {
+  return result == kErestartSys || result == kErestartNoIntr || result == kErestartNoHand ||
+         result == kErestartRestartBlock;
+}
+
+bool is_restart_syscall(const RawCall& call) {
+  return syscalls::sys_of(call.abi, call.number) == Sys::restart_syscall;
+}
+
+// The clone flags of the call a task is in; nullopt if it is no clone or they cannot be read.
+std::optional<std::uint64_t> clone_flags(const Tracee& maker) {
+  switch (syscalls::sys_of(maker.call.abi, maker.call.number)) {
+    case Sys::clone: return maker.call.args[0];
+    case Sys::clone3: {
+      std::uint64_t flags = 0;  // first field of struct clone_args (clone(2))
+      if (kernel::ProcessMemory(maker.tid).read_value(base::RemoteAddr{maker.call.args[0]},
+                                                      flags)) {
+        return flags;
+      }
+      return std::nullopt;
+    }
+    case Sys::fork:
+    case Sys::vfork: return 0;
+    default: return std::nullopt;
+  }
+}
+
+}  // namespace
+
+void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SyscallStop&) {
+  if (tracee.state == TraceeState::kLeaving) {
+    let_go(tracee, std::move(stopped), 0);
+    return;
+  }
+  const auto info = kernel::syscall_info(stopped);
+  if (!info) {
+    if (info.error().kind == base::ErrorKind::kGone) return;
+    resume(tracee, std::move(stopped));
+    return;
+  }
+  if (info->op == kernel::SyscallInfo::Op::kEntry) {
+    enter_call(tracee, info->call);
+  } else if (info->op == kernel::SyscallInfo::Op::kExit) {
+    exit_call(tracee, info->result);
+  }
+  resume(tracee, std::move(stopped));
+}
+
+void Tracer::enter_call(Tracee& tracee, const RawCall& call) {
+  if (tracee.restarting) {
+    tracee.restarting = false;
+    if (is_restart_syscall(call) || call.number == tracee.call.number) {
+      tracee.state = TraceeState::kInSyscall;
+      return;  // the call that was open when we came goes on
+    }
+    // A signal handler ran instead: the call ended for now.
+    if (tracee.call_reported) {
+      emitter_.exit(tracee.pid, tracee.tid, tracee.call, RawResult{kErestartSys, true});
+    }
+  }
+  tracee.state = TraceeState::kInSyscall;
+  // restart_syscall(2) continues the interrupted call; its registers still hold that call's
+  // arguments and its number says nothing.
+  const bool continues = is_restart_syscall(call) && tracee.call.number >= 0;
+  if (!continues) tracee.call = call;
+  tracee.call_reported = emitter_.wants(tracee.call);
+  if (tracee.call_reported) emitter_.enter(tracee.pid, tracee.tid, tracee.call, false);
+}
+
+void Tracer::exit_call(Tracee& tracee, const RawResult& result) {
+  tracee.state = TraceeState::kRunning;
+  tracee.restarting = false;
+  if (std::exchange(tracee.call_reported, false)) {
+    emitter_.exit(tracee.pid, tracee.tid, tracee.call, result);
+  }
+}
+
+void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SeccompStop&) {
+  // A filter of the tracee's own asked for a tracer; without one the call would give ENOSYS, with
+  // one it runs: nothing to decide here.
+  if (tracee.state == TraceeState::kLeaving) return let_go(tracee, std::move(stopped), 0);
+  resume(tracee, std::move(stopped));
+}
+
+void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SignalDelivery& stop) {
+  if (stop.signo == SIGSTOP && tracee.own_stop_pending) {
+    tracee.own_stop_pending = false;
+    if (tracee.state == TraceeState::kAttaching) return attached(tracee, std::move(stopped));
+    if (tracee.state == TraceeState::kLeaving) return let_go(tracee, std::move(stopped), 0);
+    return resume(tracee, std::move(stopped));
+  }
+  if (tracee.state == TraceeState::kLeaving) {
+    // Under ATTACH our own SIGSTOP must come and be swallowed before the tracee can be left.
+    if (tracee.own_stop_pending) return resume(tracee, std::move(stopped), stop.signo);
+    return let_go(tracee, std::move(stopped), stop.signo);
+  }
+  if (tracee.state != TraceeState::kBeforeExec) {
+    model::SignalStop event;
+    event.signo = stop.signo;
+    if (const auto info = kernel::siginfo(stopped)) {
+      event.code = info->si_code;
+      if (info->si_code <= 0 || stop.signo == SIGCHLD) event.sender = base::Pid{info->si_pid};
+      if (stop.signo == SIGSEGV || stop.signo == SIGBUS || stop.signo == SIGILL ||
+          stop.signo == SIGFPE) {
+        event.sender = base::Pid{};
+        event.address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+      }
+    }
+    emitter_.emit(tracee.pid, tracee.tid, event);
+  }
+  resume(tracee, std::move(stopped), stop.signo);
+}
+
+void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::GroupStopped& stop) {
+  if (tracee.state == TraceeState::kLeaving) {
+    // Detaching reinstates the group-stop: what was stopped stays stopped.
+    return let_go(tracee, std::move(stopped), 0);
+  }
+  if (tracee.state == TraceeState::kBeforeExec) return resume(tracee, std::move(stopped));
+  if (tracee.state != TraceeState::kGroupStopped) {
+    emitter_.emit(tracee.pid, tracee.tid, model::GroupStop{stop.signo});
+  }
+  tracee.state = TraceeState::kGroupStopped;
+  if (root_ && tracee.pid == root_ && tracee.tid == base::main_thread(root_) &&
+      stop.signo != SIGSTOP) {
+    job_stop_signal_ = stop.signo;
+  }
+  if (tracee.style == kernel::TraceStyle::kSeize) {
+    static_cast<void>(kernel::resume(std::move(stopped), kernel::Resume::kListen));
+  } else {
+    // Attached while it was stopped: this is its first stop.
+    static_cast<void>(kernel::set_options(stopped));
+    tracee.parked = std::move(stopped);
+  }
+}
+
+void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Trapped&) {
+  switch (tracee.state) {
+    case TraceeState::kAttaching: return attached(tracee, std::move(stopped));
+    case TraceeState::kLeaving: return let_go(tracee, std::move(stopped), 0);
+    case TraceeState::kGroupStopped:
+      tracee.state = TraceeState::kRunning;
+      emitter_.emit(tracee.pid, tracee.tid, model::Continued{});
+      break;
+    default: break;
+  }
+  resume(tracee, std::move(stopped));
+}
+
+void Tracer::attached(Tracee& tracee, Stopped stopped) {
+  tracee.state = TraceeState::kRunning;
+  // PTRACE_ATTACH takes no options; without TRACESYSGOOD a syscall-stop would read as a SIGTRAP.
+  if (tracee.style == kernel::TraceStyle::kAttach) static_cast<void>(kernel::set_options(stopped));
+  if (const auto call = kernel::interrupted_call(stopped)) {
+    if (will_restart(call->result)) {
+      tracee.call = call->call;
+      tracee.restarting = true;
+      tracee.call_reported = emitter_.wants(tracee.call);
+      if (tracee.call_reported) emitter_.enter(tracee.pid, tracee.tid, tracee.call, true);
+    }
+  }
+  resume(tracee, std::move(stopped));
+}
+
+void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::MadeTask& made) {
+  const auto message = kernel::event_message(stopped);
+  if (!message) return;
+  const base::Tid child{static_cast<std::int32_t>(*message)};
+  std::optional<std::uint64_t> flags = clone_flags(tracee);
+  if (!flags) {
+    const auto status = procfs_.status(base::Pid{child.value()}, child);
+    flags = status && status->tgid != child.value() ? CLONE_THREAD | CLONE_FILES : 0;
+  }
+  const bool thread = (*flags & CLONE_THREAD) != 0;
+  const base::Pid pid = thread ? tracee.pid : base::Pid{child.value()};
+
+  model::NewTask event;
+  event.child = child;
+  event.shares_fds = (*flags & CLONE_FILES) != 0;
+  if (thread) {
+    event.kind = model::NewTaskKind::kThread;
+  } else if (made.how == kernel::TaskMaker::kVfork) {
+    event.kind = model::NewTaskKind::kVfork;
+  } else {
+    event.kind = made.how == kernel::TaskMaker::kFork ? model::NewTaskKind::kFork
+                                                      : model::NewTaskKind::kCloneProcess;
+  }
+  if (tracee.state != TraceeState::kLeaving && tracee.state != TraceeState::kBeforeExec) {
+    emitter_.emit(tracee.pid, tracee.tid, event);
+    emitter_.task_seen(pid, child, tracee.pid, false);
+  }
+
+  const bool leaving = tracee.state == TraceeState::kLeaving;
+  Tracee* held = table_.find(child);
+  if (held != nullptr && held->state == TraceeState::kHeld) {
+    held->pid = pid;
+    held->style = tracee.style;
+    Stopped child_stopped = std::move(*held->parked);
+    held->parked.reset();
+    if (leaving) {
+      held->state = TraceeState::kLeaving;
+      let_go(*held, std::move(child_stopped), 0);
+    } else {
+      held->state = TraceeState::kRunning;
+      resume(*held, std::move(child_stopped));
+    }
+  } else {
+    Tracee& added =
+        table_.add(child, pid, tracee.style,
+                   leaving ? TraceeState::kLeaving : TraceeState::kAttaching);
+    added.own_stop_pending = tracee.style == kernel::TraceStyle::kAttach;
+  }
+  // table_ may have moved its elements.
+  Tracee& maker = *table_.find(stopped.tid());
+  if (leaving && !maker.own_stop_pending) return let_go(maker, std::move(stopped), 0);
+  resume(maker, std::move(stopped));
+}
+
+void Tracer::hold(const kernel::WaitReport& report) {
+  Tracee& held = table_.add(report.tid, base::Pid{}, options_.style, TraceeState::kHeld);
+  held.parked = Stopped{report.tid};
+  held.held_since = clock_.now();
+}
+
+// The maker died before its event could be read: the task says itself who it is.
+void Tracer::adopt(Tracee& held) {
+  const auto status = procfs_.status(base::Pid{held.tid.value()}, held.tid);
+  held.pid = base::Pid{status ? status->tgid : held.tid.value()};
+  base::Pid parent;
+  if (const auto stat = procfs_.stat(held.pid, std::nullopt)) parent = base::Pid{stat->parent};
+  emitter_.task_seen(held.pid, held.tid, parent, true);
+  held.state = TraceeState::kRunning;
+  Stopped stopped = std::move(*held.parked);
+  held.parked.reset();
+  resume(held, std::move(stopped));
+}
+
+void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::VforkDone&) {
+  if (tracee.state == TraceeState::kLeaving) return let_go(tracee, std::move(stopped), 0);
+  resume(tracee, std::move(stopped));
+}
+
+void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Execed&) {
+  base::Tid former = tracee.tid;
+  if (const auto message = kernel::event_message(stopped)) {
+    former = base::Tid{static_cast<std::int32_t>(*message)};
+  }
+  // The other threads are gone; the one that called execve(2) has taken the leader's tid.
+  if (const Tracee* caller = table_.find(former); caller != nullptr && former != tracee.tid) {
+    tracee.call = caller->call;
+    tracee.call_reported = caller->call_reported;
+    if (tracee.state != TraceeState::kLeaving) tracee.state = caller->state;
+    tracee.own_stop_pending = false;
+  }
+  for (const base::Tid sibling : table_.threads_of(tracee.pid)) {
+    if (sibling != tracee.tid) table_.remove(sibling);
+  }
+  Tracee& leader = *table_.find(stopped.tid());
+  if (leader.state == TraceeState::kLeaving) {
+    if (!leader.own_stop_pending) return let_go(leader, std::move(stopped), 0);
+    return resume(leader, std::move(stopped));
+  }
+  if (leader.state == TraceeState::kBeforeExec) {
+    executed_ = true;
+    leader.state = TraceeState::kInSyscall;
+    leader.call_reported = false;
+    emitter_.task_seen(leader.pid, leader.tid, base::Pid{::getpid()}, true);
+  }
+  emitter_.exec(leader.pid, former);
+  resume(leader, std::move(stopped));
+}
+
+void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Exiting&) {
+  resume(tracee, std::move(stopped));
+}
+
+void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::UnknownStop& stop) {
+  emitter_.emit(tracee.pid, tracee.tid,
+                model::Lost{1, fmt::format("a stop of unknown kind (status {:#x})", stop.raw)});
+  resume(tracee, std::move(stopped));
+}
+
+void Tracer::ended(Tracee& tracee, model::TaskExit exit) {
+  const bool reported = tracee.state != TraceeState::kBeforeExec;
+  if (root_ && tracee.tid == base::main_thread(root_)) root_exit_ = exit;
+  const base::Pid pid = tracee.pid;
+  const base::Tid tid = tracee.tid;
+  table_.remove(tid);
+  if (reported && pid) emitter_.emit(pid, tid, exit);
+}
+
+void Tracer::on(Tracee& tracee, Stopped, const kernel::Exited& exit) {
+  ended(tracee, {.signaled = false, .code = exit.status, .core_dumped = false});
+}
+
+void Tracer::on(Tracee& tracee, Stopped, const kernel::Killed& killed) {
+  ended(tracee, {.signaled = true, .code = killed.signo, .core_dumped = killed.core_dumped});
+}
+
+void Tracer::on(Tracee&, Stopped, const kernel::ContinuedReport&) {}
+
+}  // namespace stucktrace::engine

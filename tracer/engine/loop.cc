@@ -1,0 +1,162 @@
+#include <csignal>
+#include <thread>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "tracer/engine/tracer.h"
+
+namespace stucktrace::engine {
+
+using kernel::WaitHow;
+using kernel::Waiter;
+
+Tracer::Tracer(TracerOptions options, const base::Clock& clock, model::EventSink& sink,
+               base::Log& log)
+    : options_(std::move(options)),
+      clock_(clock),
+      log_(log),
+      emitter_(options_, clock, sink),
+      ticker_(options_.tick) {}
+
+Tracer::~Tracer() {
+  if (table_.empty()) return;
+  Outcome ignored;
+  detach_all("the tracer ends", ignored);
+}
+
+base::Result<Outcome> Tracer::run(TickObserver& observer) {
+  Outcome outcome;
+  bool leave = false;
+  while (!table_.empty() && !leave) {
+    if (ticker_.take_tick()) {
+      housekeeping();
+      obey_signals(outcome, leave);
+      for (; pictures_wanted_ > 0; --pictures_wanted_) observer.on_picture_wanted();
+      if (observer.on_tick(clock_.now()) == Directive::kDetach) leave = true;
+      if (leave) break;
+    }
+    kernel::WaitReport report;
+    switch (waiter_.next(WaitHow::kBlock, report)) {
+      case Waiter::Outcome::kReport: dispatch(report); break;
+      case Waiter::Outcome::kNothing:
+      case Waiter::Outcome::kInterrupted: break;
+      case Waiter::Outcome::kNoTracees:
+        // Somebody else reaped what we traced: nothing is left to follow.
+        for (const base::Tid tid : table_.all()) table_.remove(tid);
+        break;
+      case Waiter::Outcome::kFailed:
+        return base::system_error("waiting for tracees", base::Errno::last());
+    }
+  }
+  if (!table_.empty()) {
+    detach_all(outcome.ended_by_signal ? "interrupted" : "asked to let go", outcome);
+    outcome.detached = true;
+  }
+  outcome.root_exit = root_exit_;
+  if (exec_error_.valid() && !executed_) {
+    int code = 0;
+    if (::read(exec_error_.get(), &code, sizeof code) == sizeof code) {
+      outcome.exec_failure = base::Errno{code};
+    }
+  }
+  return outcome;
+}
+
+kernel::Stop Tracer::read_stop(const kernel::WaitReport& report, kernel::TraceStyle style) {
+  kernel::SiginfoAnswer answer = kernel::SiginfoAnswer::kNotAsked;
+  if (kernel::needs_siginfo(report.status, style)) {
+    const auto info = kernel::siginfo(kernel::Stopped{report.tid});
+    answer = !info && info.error().code.value() == EINVAL ? kernel::SiginfoAnswer::kNoSiginfo
+                                                          : kernel::SiginfoAnswer::kSignal;
+  }
+  return kernel::classify(report.status, style, answer);
+}
+
+void Tracer::dispatch(const kernel::WaitReport& report) {
+  Tracee* tracee = table_.find(report.tid);
+  if (tracee == nullptr) {
+    // A new task may stop before its maker's event arrives (ptrace(2)); an ended one that exec
+    // removed may still report its exit.
+    if (report.status.stopped()) hold(report);
+    return;
+  }
+  const kernel::Stop stop = read_stop(report, tracee->style);
+  std::visit(
+      [&](const auto& what) {
+        // Exits carry no ptrace-stop; their handlers never use the token.
+        on(*tracee, kernel::Stopped{report.tid}, what);
+      },
+      stop);
+}
+
+void Tracer::resume(Tracee& tracee, kernel::Stopped stopped, int signo) {
+  const bool free_run = tracee.state == TraceeState::kBeforeExec;
+  // A tracee killed in its stop is gone here; its exit report follows.
+  static_cast<void>(
+      kernel::resume(std::move(stopped),
+                     free_run ? kernel::Resume::kFreely : kernel::Resume::kToSyscall, signo));
+}
+
+void Tracer::housekeeping() {
+  constexpr base::Nanoseconds kHoldLimit = std::chrono::milliseconds{40};
+  for (const base::Tid tid : table_.all()) {
+    Tracee* tracee = table_.find(tid);
+    if (tracee == nullptr) continue;
+    if (tracee->state == TraceeState::kHeld && clock_.now() - tracee->held_since > kHoldLimit) {
+      adopt(*tracee);
+      continue;
+    }
+    if (tracee->state != TraceeState::kGroupStopped || !tracee->parked) continue;
+    // PTRACE_ATTACH knows no PTRACE_LISTEN: a parked tracee does not wake by SIGCONT. But SIGCONT,
+    // even if ignored, is queued for a traced task: that is seen here.
+    const auto status = procfs_.status(tracee->pid, tracee->tid);
+    constexpr std::uint64_t kContinue = 1ULL << (SIGCONT - 1);
+    if (!status || ((status->pending | status->shared_pending) & kContinue) == 0) continue;
+    for (const base::Tid sibling : table_.threads_of(tracee->pid)) {
+      Tracee* thread = table_.find(sibling);
+      if (thread->state != TraceeState::kGroupStopped || !thread->parked) continue;
+      kernel::Stopped stopped = std::move(*thread->parked);
+      thread->parked.reset();
+      thread->own_stop_pending = false;  // SIGCONT flushes pending stop signals (signal(7))
+      thread->state = TraceeState::kRunning;
+      emitter_.emit(thread->pid, thread->tid, model::Continued{});
+      resume(*thread, std::move(stopped));
+    }
+  }
+  if (job_stop_signal_ != 0) stop_self_with_job();
+}
+
+void Tracer::obey_signals(Outcome& outcome, bool& leave) {
+  for (const Ticker::Received& signal : ticker_.take_signals()) {
+    switch (signal.signo) {
+      case SIGUSR1: ++pictures_wanted_; break;
+      case SIGTSTP: break;  // the job's own stop decides, see stop_self_with_job()
+      default:
+        if (root_ && !signal.by_terminal) {
+          // Like timeout(1): the command is asked first; a second request ends the tool itself.
+          if (!outcome.ended_by_signal) {
+            outcome.ended_by_signal = signal.signo;
+            static_cast<void>(kernel::send_signal(root_, signal.signo));
+            break;
+          }
+          leave = true;
+        } else if (!root_) {
+          outcome.ended_by_signal = signal.signo;
+          leave = true;
+        }
+        // A key typed at the terminal reached the command as well; it decides.
+    }
+  }
+}
+
+void Tracer::stop_self_with_job() {
+  // The launched command was stopped from the keyboard. The shell waits for its job, which is us:
+  // stop too, so that it gets its terminal back; its SIGCONT continues the whole group.
+  const int signo = std::exchange(job_stop_signal_, 0);
+  if (getpgid(root_.value()) != getpgrp()) return;
+  log_.say(base::LogLevel::kVerbose, fmt::format("stopped by signal {} with the command", signo));
+  ::raise(SIGSTOP);
+}
+
+}  // namespace stucktrace::engine

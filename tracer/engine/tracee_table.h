@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "syscalls/decode.h"
+#include "tracer/base/clock.h"
+#include "tracer/base/ids.h"
+#include "tracer/kernel/ptrace_ops.h"
+#include "tracer/kernel/stop.h"
+
+namespace stucktrace::engine {
+
+enum class TraceeState : std::uint8_t {
+  kAttaching,     // asked to stop for the first time, has not yet
+  kHeld,          // stopped before its maker's event said whose child it is; not resumed
+  kBeforeExec,    // launched, still our own code: nothing is reported until its first exec
+  kRunning,       // in user code, or resumed and not heard of since
+  kInSyscall,     // past a syscall-enter-stop
+  kGroupStopped,  // stopped by job control; listening (SEIZE) or parked (ATTACH)
+  kLeaving,       // to be detached at its next suitable stop
+};
+
+// One task under ptrace.
+struct Tracee {
+  base::Tid tid;
+  base::Pid pid;
+  kernel::TraceStyle style = kernel::TraceStyle::kSeize;
+  TraceeState state = TraceeState::kAttaching;
+  // A SIGSTOP of our own making (PTRACE_ATTACH, automatic attach, detach) that is still to come and
+  // must be swallowed.
+  bool own_stop_pending = false;
+  // The call it is in, and whether an event told of it.
+  syscalls::RawCall call;
+  bool call_reported = false;
+  bool call_captured_output = false;
+  // Was in `call` when we attached: the kernel will restart it without a fresh entry of its own.
+  bool restarting = false;
+  std::optional<kernel::Stopped> parked;
+  base::Instant held_since;
+};
+
+class TraceeTable {
+ public:
+  Tracee* find(base::Tid tid);
+  // Adds or replaces (a reused tid is a new task).
+  Tracee& add(base::Tid tid, base::Pid pid, kernel::TraceStyle style, TraceeState state);
+  void remove(base::Tid tid) { tracees_.erase(tid); }
+  bool empty() const { return tracees_.empty(); }
+  std::size_t size() const { return tracees_.size(); }
+  // Sorted.
+  std::vector<base::Tid> all() const;
+  std::vector<base::Tid> threads_of(base::Pid pid) const;
+
+ private:
+  std::unordered_map<base::Tid, Tracee> tracees_;
+};
+
+}  // namespace stucktrace::engine

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tracer/base/clock.h"
+#include "tracer/base/log.h"
+#include "tracer/base/result.h"
+#include "tracer/base/unique_fd.h"
+#include "tracer/engine/emitter.h"
+#include "tracer/engine/options.h"
+#include "tracer/engine/ticker.h"
+#include "tracer/engine/tracee_table.h"
+#include "tracer/kernel/procfs.h"
+#include "tracer/kernel/stop.h"
+#include "tracer/kernel/waiter.h"
+#include "tracer/model/event.h"
+
+namespace stucktrace::engine {
+
+enum class Directive : std::uint8_t { kGoOn, kDetach };
+
+// Called on the tracer's thread about every tick, between two stops.
+class TickObserver {
+ public:
+  virtual ~TickObserver() = default;
+  virtual Directive on_tick(base::Instant now) = 0;
+  // SIGUSR1: the user wants the present picture.
+  virtual void on_picture_wanted() {}
+};
+
+struct Outcome {
+  std::optional<model::TaskExit> root_exit;  // launch: how the command ended
+  bool detached = false;                     // let go of a tree that goes on
+  std::optional<int> ended_by_signal;        // a signal to the tool itself was the reason
+  std::size_t left_behind = 0;               // tasks that would not stop in time to be detached
+  std::optional<base::Errno> exec_failure;   // launch: the command could not be executed
+};
+
+// A command to launch; nothing is looked up by the tracer itself.
+struct Command {
+  std::string path;                // resolved
+  std::vector<std::string> argv;   // argv[0] as typed
+  bool restore_sigpipe = true;     // the tool ignores SIGPIPE, the command must not
+};
+
+// Follows a tree of tasks by ptrace and reports every event to the sink. All methods are called from
+// the thread that made the object: ptrace belongs to a thread, not to a process (ptrace(2)).
+class Tracer {
+ public:
+  Tracer(TracerOptions options, const base::Clock& clock, model::EventSink& sink, base::Log& log);
+  // Lets go of whatever is still traced.
+  ~Tracer();
+  Tracer(const Tracer&) = delete;
+  Tracer& operator=(const Tracer&) = delete;
+
+  // Starts the command; it has not run any code of its own when this returns. The pid.
+  base::Result<base::Pid> launch(const Command& command);
+  // Attaches to every thread of the process. May be called for several processes before run().
+  // Nothing stays attached if it fails.
+  base::Result<void> attach(base::Pid pid);
+  // Until the tree has ended, the observer says so, or the tool is told to stop.
+  base::Result<Outcome> run(TickObserver& observer);
+  // Puts an event of the caller's (a sample, a note) into the stream; only from on_tick().
+  void report(model::EventData data) { emitter_.emit(base::Pid{}, base::Tid{}, std::move(data)); }
+
+ private:
+  // ---- loop.cc
+  void dispatch(const kernel::WaitReport& report);
+  void housekeeping();
+  void obey_signals(Outcome& outcome, bool& leave);
+  void resume(Tracee& tracee, kernel::Stopped stopped, int signo = 0);
+  kernel::Stop read_stop(const kernel::WaitReport& report, kernel::TraceStyle style);
+  void stop_self_with_job();
+
+  // ---- handlers.cc: one per kind of stop
+  void on(Tracee&, kernel::Stopped, const kernel::SyscallStop&);
+  void on(Tracee&, kernel::Stopped, const kernel::SeccompStop&);
+  void on(Tracee&, kernel::Stopped, const kernel::SignalDelivery&);
+  void on(Tracee&, kernel::Stopped, const kernel::GroupStopped&);
+  void on(Tracee&, kernel::Stopped, const kernel::Trapped&);
+  void on(Tracee&, kernel::Stopped, const kernel::MadeTask&);
+  void on(Tracee&, kernel::Stopped, const kernel::VforkDone&);
+  void on(Tracee&, kernel::Stopped, const kernel::Execed&);
+  void on(Tracee&, kernel::Stopped, const kernel::Exiting&);
+  void on(Tracee&, kernel::Stopped, const kernel::UnknownStop&);
+  void on(Tracee&, kernel::Stopped, const kernel::Exited&);
+  void on(Tracee&, kernel::Stopped, const kernel::Killed&);
+  void on(Tracee&, kernel::Stopped, const kernel::ContinuedReport&);
+  void enter_call(Tracee& tracee, const syscalls::RawCall& call);
+  void exit_call(Tracee& tracee, const syscalls::RawResult& result);
+  void attached(Tracee& tracee, kernel::Stopped stopped);
+  void hold(const kernel::WaitReport& report);
+  void adopt(Tracee& held);
+  void ended(Tracee& tracee, model::TaskExit exit);
+
+  // ---- attach.cc
+  base::Result<std::size_t> attach_new_threads(base::Pid pid);
+
+  // ---- detach.cc
+  void detach_all(const std::string& because, Outcome& outcome);
+  void ask_to_stop(Tracee& tracee);
+  void let_go(Tracee& tracee, kernel::Stopped stopped, int signo);
+  void on_leaving(const kernel::WaitReport& report);
+
+  TracerOptions options_;
+  const base::Clock& clock_;
+  base::Log& log_;
+  Emitter emitter_;
+  kernel::Procfs procfs_;
+  kernel::Waiter waiter_;
+  Ticker ticker_;
+  TraceeTable table_;
+  base::Pid root_;                 // launched command, 0 in attach mode
+  base::UniqueFd exec_error_;      // launch: errno of a failed exec arrives here
+  std::optional<model::TaskExit> root_exit_;
+  int job_stop_signal_ = 0;        // the launched job stopped: stop with it
+  bool executed_ = false;          // launch: the first exec happened
+  std::size_t pictures_wanted_ = 0;  // SIGUSR1 since the last tick
+};
+
+}  // namespace stucktrace::engine

@@ -1,0 +1,171 @@
+#include "tracer/kernel/ptrace_ops.h"
+
+#include <elf.h>
+#include <linux/audit.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+namespace stucktrace::kernel {
+namespace {
+
+// The one place where ptrace(2)'s errno is read. glibc's prototype is variadic and its request an
+// enum; the raw call takes both as the kernel does.
+long request(long what, base::Tid tid, std::uintptr_t address, std::uintptr_t data) {
+  return syscall(SYS_ptrace, what, tid.value(), address, data);
+}
+
+base::Result<void> check(long returned, const char* operation, base::Tid tid) {
+  if (returned >= 0) return {};
+  return base::system_error(operation, base::Errno::last(), tid);
+}
+
+constexpr std::uintptr_t kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK |
+                                    PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC |
+                                    PTRACE_O_TRACESECCOMP;
+template <class T>
+std::uintptr_t address_of(T& object) {
+  return reinterpret_cast<std::uintptr_t>(&object);
+}
+
+syscalls::Abi abi_of(std::uint32_t arch, std::uint64_t number) {
+  constexpr std::uint64_t kX32Bit = 0x40000000;
+  switch (arch) {
+    case AUDIT_ARCH_X86_64:
+      return (number & kX32Bit) != 0 ? syscalls::Abi::kX32 : syscalls::Abi::kX86_64;
+    case AUDIT_ARCH_I386:
+      return syscalls::Abi::kI386;
+    default:
+      return syscalls::Abi::kUnknown;
+  }
+}
+
+}  // namespace
+
+base::Result<void> resume(Stopped&& tracee, Resume how, int signo) {
+  const Stopped eaten = std::move(tracee);
+  long what = PTRACE_SYSCALL;
+  if (how == Resume::kFreely) what = PTRACE_CONT;
+  if (how == Resume::kListen) what = PTRACE_LISTEN;
+  return check(request(what, eaten.tid(), 0, static_cast<std::uintptr_t>(signo)),
+               "resuming a tracee", eaten.tid());
+}
+
+base::Result<void> detach(Stopped&& tracee, int signo) {
+  const Stopped eaten = std::move(tracee);
+  return check(request(PTRACE_DETACH, eaten.tid(), 0, static_cast<std::uintptr_t>(signo)),
+               "detaching from a tracee", eaten.tid());
+}
+
+base::Result<SyscallInfo> syscall_info(const Stopped& tracee) {
+  __ptrace_syscall_info raw;
+  std::memset(&raw, 0, sizeof raw);
+  const long got = request(PTRACE_GET_SYSCALL_INFO, tracee.tid(), sizeof raw, address_of(raw));
+  if (got < 0) {
+    return base::system_error("asking what system call a tracee is in", base::Errno::last(),
+                              tracee.tid());
+  }
+  SyscallInfo info;
+  info.program_counter = raw.instruction_pointer;
+  switch (raw.op) {
+    case PTRACE_SYSCALL_INFO_ENTRY:
+      info.op = SyscallInfo::Op::kEntry;
+      info.call.number = static_cast<std::int64_t>(raw.entry.nr);
+      std::memcpy(info.call.args.data(), raw.entry.args, sizeof raw.entry.args);
+      info.call.abi = abi_of(raw.arch, raw.entry.nr);
+      break;
+    case PTRACE_SYSCALL_INFO_SECCOMP:
+      info.op = SyscallInfo::Op::kSeccomp;
+      info.call.number = static_cast<std::int64_t>(raw.seccomp.nr);
+      std::memcpy(info.call.args.data(), raw.seccomp.args, sizeof raw.seccomp.args);
+      info.call.abi = abi_of(raw.arch, raw.seccomp.nr);
+      break;
+    case PTRACE_SYSCALL_INFO_EXIT:
+      info.op = SyscallInfo::Op::kExit;
+      info.call.abi = abi_of(raw.arch, 0);
+      info.result.value = raw.exit.rval;
+      info.result.is_error = raw.exit.is_error != 0;
+      break;
+    default:
+      break;
+  }
+  return info;
+}
+
+base::Result<siginfo_t> siginfo(const Stopped& tracee) {
+  siginfo_t info{};
+  if (request(PTRACE_GETSIGINFO, tracee.tid(), 0, address_of(info)) < 0) {
+    return base::system_error("reading a tracee's siginfo", base::Errno::last(), tracee.tid());
+  }
+  return info;
+}
+
+base::Result<std::uint64_t> event_message(const Stopped& tracee) {
+  unsigned long message = 0;
+  if (request(PTRACE_GETEVENTMSG, tracee.tid(), 0, address_of(message)) < 0) {
+    return base::system_error("reading a ptrace event", base::Errno::last(), tracee.tid());
+  }
+  return message;
+}
+
+base::Result<InterruptedCall> interrupted_call(const Stopped& tracee) {
+  // struct user_regs_struct of a 32-bit tracee is another, shorter one (arch/x86/include/asm/user_32.h).
+  constexpr std::size_t kWords32 = 17;
+  user_regs_struct registers{};
+  iovec io{&registers, sizeof registers};
+  if (request(PTRACE_GETREGSET, tracee.tid(), NT_PRSTATUS, address_of(io)) < 0) {
+    return base::system_error("reading a tracee's registers", base::Errno::last(), tracee.tid());
+  }
+  InterruptedCall interrupted;
+  if (io.iov_len < sizeof registers) {
+    std::array<std::int32_t, kWords32> words{};
+    std::memcpy(words.data(), &registers, sizeof words);
+    constexpr std::size_t kEax = 6;
+    constexpr std::size_t kOrigEax = 11;
+    interrupted.call.abi = syscalls::Abi::kI386;
+    interrupted.call.number = words[kOrigEax];
+    for (std::size_t i = 0; i < 6; ++i) {  // ebx ecx edx esi edi ebp, in this order
+      interrupted.call.args[i] = static_cast<std::uint32_t>(words[i]);
+    }
+    interrupted.result = words[kEax];
+    return interrupted;
+  }
+  interrupted.call.abi = abi_of(AUDIT_ARCH_X86_64, registers.orig_rax);
+  interrupted.call.number = static_cast<std::int64_t>(registers.orig_rax);
+  interrupted.call.args = {registers.rdi, registers.rsi, registers.rdx,
+                           registers.r10, registers.r8,  registers.r9};
+  interrupted.result = static_cast<std::int64_t>(registers.rax);
+  return interrupted;
+}
+
+base::Result<void> set_options(const Stopped& tracee) {
+  return check(request(PTRACE_SETOPTIONS, tracee.tid(), 0, kOptions), "setting ptrace options",
+               tracee.tid());
+}
+
+base::Result<void> seize(base::Tid tid) {
+  return check(request(PTRACE_SEIZE, tid, 0, kOptions), "attaching with PTRACE_SEIZE", tid);
+}
+
+base::Result<void> attach(base::Tid tid) {
+  return check(request(PTRACE_ATTACH, tid, 0, 0), "attaching with PTRACE_ATTACH", tid);
+}
+
+base::Result<void> interrupt(base::Tid tid) {
+  return check(request(PTRACE_INTERRUPT, tid, 0, 0), "interrupting a tracee", tid);
+}
+
+base::Result<void> send_stop(base::Pid pid, base::Tid tid) {
+  return check(syscall(SYS_tgkill, pid.value(), tid.value(), SIGSTOP), "stopping a tracee", tid);
+}
+
+base::Result<void> send_signal(base::Pid pid, int signo) {
+  return check(::kill(pid.value(), signo), "sending a signal", base::main_thread(pid));
+}
+
+}  // namespace stucktrace::kernel

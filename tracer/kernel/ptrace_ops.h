@@ -1,0 +1,72 @@
+#pragma once
+
+#include <csignal>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "syscalls/decode.h"
+#include "tracer/base/ids.h"
+#include "tracer/base/result.h"
+
+namespace stucktrace::kernel {
+
+// Proof that a tracee is in a ptrace-stop, minted from a wait4 report. Reading registers or
+// resuming needs one; resuming eats it, so that a request in the wrong state does not compile.
+class Stopped {
+ public:
+  explicit Stopped(base::Tid tid) : tid_(tid) {}
+  Stopped(Stopped&& other) noexcept : tid_(std::exchange(other.tid_, base::Tid{})) {}
+  Stopped& operator=(Stopped&& other) noexcept {
+    tid_ = std::exchange(other.tid_, base::Tid{});
+    return *this;
+  }
+  Stopped(const Stopped&) = delete;
+  Stopped& operator=(const Stopped&) = delete;
+  ~Stopped() = default;
+  base::Tid tid() const { return tid_; }
+
+ private:
+  base::Tid tid_;
+};
+
+// All of these fail with kGone when the tracee died meanwhile (SIGKILL ends a ptrace-stop): that is
+// ordinary, its exit will be reported by wait4.
+
+enum class Resume : std::uint8_t {
+  kToSyscall,  // PTRACE_SYSCALL: until the next syscall-stop
+  kFreely,     // PTRACE_CONT
+  kListen,     // PTRACE_LISTEN: stay in the group-stop, only under SEIZE
+};
+base::Result<void> resume(Stopped&& tracee, Resume how, int signo = 0);
+base::Result<void> detach(Stopped&& tracee, int signo = 0);
+
+struct SyscallInfo {
+  enum class Op : std::uint8_t { kNone, kEntry, kExit, kSeccomp } op = Op::kNone;
+  syscalls::RawCall call;      // kEntry, kSeccomp; of kExit only the abi
+  syscalls::RawResult result;  // kExit
+  std::uint64_t program_counter = 0;
+};
+base::Result<SyscallInfo> syscall_info(const Stopped& tracee);
+// EINVAL is kSystem with that errno: a group-stop.
+base::Result<siginfo_t> siginfo(const Stopped& tracee);
+base::Result<std::uint64_t> event_message(const Stopped& tracee);
+// The call a stop interrupted, from the registers: number, arguments and what it would return, which
+// is ERESTART* (512..516, negative) where the kernel is going to restart it. For stops that are no
+// syscall-stop; number -1 when the tracee was in user code.
+struct InterruptedCall {
+  syscalls::RawCall call;
+  std::int64_t result = 0;
+};
+base::Result<InterruptedCall> interrupted_call(const Stopped& tracee);
+
+// The options every tracee gets: syscall-stops marked, every kind of new task and exec reported.
+// Never EXITKILL: if the tracer dies the tree goes on.
+base::Result<void> set_options(const Stopped& tracee);
+base::Result<void> seize(base::Tid tid);                     // sets the options as well
+base::Result<void> attach(base::Tid tid);                    // sends SIGSTOP
+base::Result<void> interrupt(base::Tid tid);                 // only under SEIZE
+base::Result<void> send_stop(base::Pid pid, base::Tid tid);  // tgkill(SIGSTOP)
+base::Result<void> send_signal(base::Pid pid, int signo);    // kill(2)
+
+}  // namespace stucktrace::kernel

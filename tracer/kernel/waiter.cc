@@ -1,0 +1,37 @@
+#include "tracer/kernel/waiter.h"
+
+#include <sys/wait.h>
+
+#include <cerrno>
+
+namespace stucktrace::kernel {
+
+Waiter::Waiter()
+    : call_([](int* status, bool block) -> int {
+        const pid_t tid = wait4(-1, status, __WALL | (block ? 0 : WNOHANG), nullptr);
+        return tid < 0 ? -errno : tid;
+      }) {}
+
+Waiter::Outcome Waiter::next(WaitHow how, WaitReport& report) {
+  if (ready_.empty()) {
+    int status = 0;
+    const int got = call_(&status, how == WaitHow::kBlock);
+    if (got == 0) return Outcome::kNothing;
+    if (got == -EINTR) return Outcome::kInterrupted;
+    if (got == -ECHILD) return Outcome::kNoTracees;
+    if (got < 0) return Outcome::kFailed;
+    ready_.push_back({base::Tid{got}, WaitStatus{status}});
+    // Whoever else is ready now goes before this task's next stop.
+    constexpr std::size_t kBatch = 64;
+    while (ready_.size() < kBatch) {
+      const int more = call_(&status, false);
+      if (more <= 0) break;
+      ready_.push_back({base::Tid{more}, WaitStatus{status}});
+    }
+  }
+  report = ready_.front();
+  ready_.pop_front();
+  return Outcome::kReport;
+}
+
+}  // namespace stucktrace::kernel
