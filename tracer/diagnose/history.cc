@@ -1,0 +1,136 @@
+#include "tracer/diagnose/history.h"
+
+#include <fmt/format.h>
+
+#include "syscalls/io.h"
+
+namespace stucktrace::diagnose {
+namespace {
+
+using model::ResourceKind;
+
+// Where input comes from that makes a program work. Files are left out: an interpreter on its way
+// out still reads modules.
+bool is_input(const model::FdEntry& entry) {
+  switch (entry.resource.kind) {
+    case ResourceKind::kPipe:
+    case ResourceKind::kFifo:
+    case ResourceKind::kUnixSocket:
+    case ResourceKind::kTcpSocket:
+    case ResourceKind::kTty:
+    case ResourceKind::kPtyMaster:
+      return true;
+    default:
+      return entry.fd == 0;
+  }
+}
+
+bool can_be_shared(const model::FdEntry& entry) {
+  switch (entry.resource.kind) {
+    case ResourceKind::kPipe:
+    case ResourceKind::kUnixSocket:
+    case ResourceKind::kTcpSocket:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Loops are made of calls that end quickly; payloads are of no use to them.
+model::Call without_payload(model::Call call) {
+  const std::optional<int> fd = syscalls::io_fd(call.raw);
+  if (fd && syscalls::is_write_like(call.sys())) call.memory.clear();
+  return call;
+}
+
+}  // namespace
+
+History::History(AnnouncePhrases phrases) : phrases_(std::move(phrases)) {}
+
+AnnounceDetector& History::detector(base::Pid pid) {
+  return detectors_.try_emplace(pid, phrases_).first->second;
+}
+
+void History::observe(const model::Event& event) {
+  if (const auto* made = std::get_if<model::NewTask>(&event.data)) {
+    if (made->kind != model::NewTaskKind::kThread) detector(event.pid).retract();
+  } else if (std::holds_alternative<model::Exec>(event.data)) {
+    detector(event.pid).retract();
+    loops_.erase(event.tid);
+  } else if (const auto* exit = std::get_if<model::SyscallExit>(&event.data)) {
+    for (const model::FdEntry& entry : exit->made_fds) {
+      if (can_be_shared(entry)) makers_.try_emplace(entry.resource, event.pid);
+    }
+  }
+  // A write is judged by the descriptors as they are when it returns: pair first, then follow.
+  std::optional<model::Call> call = calls_.observe(event);
+  if (call) completed(*call);
+  fds_.observe(event);
+  if (std::holds_alternative<model::TaskExit>(event.data)) {
+    loops_.erase(event.tid);
+    if (event.tid == base::main_thread(event.pid)) detectors_.erase(event.pid);
+    return;
+  }
+  if (call) loops_[call->tid].add(without_payload(std::move(*call)));
+}
+
+void History::completed(const model::Call& call) {
+  if (!call.result || call.result->is_error || call.result->value <= 0) return;
+  const syscalls::Sys sys = call.sys();
+  if (syscalls::is_write_like(sys)) note_output(call);
+  if (syscalls::is_read_like(sys)) note_input(call);
+}
+
+void History::note_output(const model::Call& call) {
+  const std::optional<int> fd = syscalls::io_fd(call.raw);
+  if (!fd || !fds_.is_output(call.pid, *fd)) return;
+  const auto bytes = syscalls::written_bytes(call.raw, call.result->value, call.memory);
+  AnnounceDetector& output = detector(call.pid);
+  if (!bytes) {
+    output.lost_output(*fd);
+    return;
+  }
+  output.write(*fd, *bytes, call.end.value_or(call.start));
+  // Only the head of a large buffer is captured: what the last line was is then not known.
+  if (bytes->size() < static_cast<std::uint64_t>(call.result->value)) output.lost_output(*fd);
+}
+
+void History::note_input(const model::Call& call) {
+  for (const syscalls::PolledFd& moved : syscalls::io_fds(call.raw)) {
+    if (!moved.read) continue;
+    const model::FdEntry* entry = fds_.find(call.pid, moved.fd);
+    if (entry != nullptr && is_input(*entry)) detector(call.pid).retract();
+  }
+}
+
+std::optional<model::Announcement> History::announcement(base::Pid pid) const {
+  const auto found = detectors_.find(pid);
+  if (found == detectors_.end()) return std::nullopt;
+  std::optional<model::Announcement> announced = found->second.current();
+  if (announced) {
+    const std::string_view stream = announced->fd == 1   ? "stdout"
+                                    : announced->fd == 2 ? "stderr"
+                                                         : "an output descriptor";
+    announced->evidence = fmt::format("written to {} (fd {})", stream, announced->fd);
+  }
+  return announced;
+}
+
+std::optional<base::Instant> History::call_start(base::Tid tid) const {
+  const model::Call* open = calls_.open_call(tid);
+  if (open == nullptr || open->open_at_attach) return std::nullopt;
+  return open->start;
+}
+
+std::optional<model::Loop> History::loop(base::Tid tid) const {
+  const auto found = loops_.find(tid);
+  return found == loops_.end() ? std::nullopt : found->second.current();
+}
+
+std::optional<base::Pid> History::maker(const model::ResourceId& resource) const {
+  const auto found = makers_.find(resource);
+  if (found == makers_.end()) return std::nullopt;
+  return found->second;
+}
+
+}  // namespace stucktrace::diagnose

@@ -1,0 +1,167 @@
+#include "tracer/diagnose/phases.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+namespace stucktrace::diagnose {
+namespace {
+
+// "multiprocessing/util.py" matches ".../lib/python3.11/multiprocessing/util.py" and itself, never
+// "my_multiprocessing/util.py".
+bool path_ends_with(std::string_view path, std::string_view suffix) {
+  if (!path.ends_with(suffix)) return false;
+  return path.size() == suffix.size() || path[path.size() - suffix.size() - 1] == '/';
+}
+
+std::string_view last_two_parts(std::string_view path) {
+  const std::size_t last = path.rfind('/');
+  if (last == std::string_view::npos || last == 0) return path;
+  const std::size_t before = path.rfind('/', last - 1);
+  return before == std::string_view::npos ? path : path.substr(before + 1);
+}
+
+struct FrameName {
+  std::string_view function;
+  std::string_view file;
+};
+
+bool is(const model::PythonFrame& frame, const FrameName& name) {
+  return frame.function == name.function && path_ends_with(frame.file, name.file);
+}
+
+constexpr std::array kPythonExit{
+    FrameName{"_exit_function", "multiprocessing/util.py"},
+    FrameName{"_shutdown", "threading.py"},
+    FrameName{"_python_exit", "concurrent/futures/thread.py"},
+    FrameName{"_python_exit", "concurrent/futures/process.py"},
+};
+// Runs at exit, but q.join_thread() calls it too (then join_thread is on the stack).
+constexpr FrameName kFinalizeJoin{"_finalize_join", "multiprocessing/queues.py"};
+constexpr FrameName kJoinThread{"join_thread", "multiprocessing/queues.py"};
+
+constexpr std::array<std::string_view, 6> kNativeExit{
+    "exit", "__run_exit_handlers", "__cxa_finalize", "Py_FinalizeEx", "Py_Finalize", "Py_Exit"};
+
+std::optional<std::string> python_exit_frame(const model::Thread& thread) {
+  const bool explicit_join =
+      std::ranges::any_of(thread.python, [](const auto& frame) { return is(frame, kJoinThread); });
+  // Outermost first: the frame that started the exit tells most.
+  for (auto frame = thread.python.rbegin(); frame != thread.python.rend(); ++frame) {
+    for (const FrameName& name : kPythonExit) {
+      if (is(*frame, name)) return fmt::format("{} ({})", name.function, name.file);
+    }
+    if (!explicit_join && is(*frame, kFinalizeJoin)) {
+      return fmt::format("{} ({})", kFinalizeJoin.function, kFinalizeJoin.file);
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> native_exit_frame(const model::Thread& thread) {
+  // dlclose(3) runs __cxa_finalize for one library; the process goes on.
+  const bool unloading = std::ranges::any_of(thread.stack, [](const auto& frame) {
+    return frame.function == "dlclose" || frame.function == "_dl_close";
+  });
+  for (auto frame = thread.stack.rbegin(); frame != thread.stack.rend(); ++frame) {
+    if (unloading && frame->function == "__cxa_finalize") continue;
+    if (std::ranges::find(kNativeExit, frame->function) == kNativeExit.end()) continue;
+    return frame->module.empty() ? frame->function
+                                 : fmt::format("{} ({})", frame->function, frame->module);
+  }
+  return std::nullopt;
+}
+
+struct WaitingFrame {
+  FrameName name;
+  FrameWait wait;
+};
+constexpr std::array kWaitingFrames{
+    WaitingFrame{{"_feed", "multiprocessing/queues.py"}, FrameWait::kQueueFeeder},
+    WaitingFrame{{"join", "multiprocessing/process.py"}, FrameWait::kChildWait},
+    WaitingFrame{{"wait", "multiprocessing/forking.py"}, FrameWait::kChildWait},
+    WaitingFrame{{"poll", "multiprocessing/forking.py"}, FrameWait::kChildWait},
+    WaitingFrame{{"wait", "multiprocessing/popen_fork.py"}, FrameWait::kChildWait},
+    WaitingFrame{{"poll", "multiprocessing/popen_fork.py"}, FrameWait::kChildWait},
+    WaitingFrame{{"poll", "multiprocessing/popen_forkserver.py"}, FrameWait::kChildWait},
+    WaitingFrame{{"wait", "multiprocessing/popen_spawn_posix.py"}, FrameWait::kChildWait},
+    WaitingFrame{{"wait", "subprocess.py"}, FrameWait::kChildWait},
+    WaitingFrame{{"_wait", "subprocess.py"}, FrameWait::kChildWait},
+    WaitingFrame{{"_try_wait", "subprocess.py"}, FrameWait::kChildWait},
+    WaitingFrame{{"join", "threading.py"}, FrameWait::kThreadJoin},
+    WaitingFrame{{"_wait_for_tstate_lock", "threading.py"}, FrameWait::kThreadJoin},
+    WaitingFrame{{"acquire", "threading.py"}, FrameWait::kLock},
+    WaitingFrame{{"wait", "threading.py"}, FrameWait::kLock},
+};
+// Deeper frames belong to somebody else's loop.
+constexpr std::size_t kTellingDepth = 8;
+
+bool any_frame_of(const model::Process& process, std::string_view directory_or_file) {
+  for (const model::Thread& thread : process.threads) {
+    for (const model::PythonFrame& frame : thread.python) {
+      if (frame.file.find(directory_or_file) != std::string::npos) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<ExitPhase> exit_phase(const model::Process& process) {
+  for (const model::Thread& thread : process.threads) {
+    if (auto frame = python_exit_frame(thread)) return ExitPhase{thread.tid, std::move(*frame)};
+  }
+  for (const model::Thread& thread : process.threads) {
+    if (auto frame = native_exit_frame(thread)) return ExitPhase{thread.tid, std::move(*frame)};
+  }
+  return std::nullopt;
+}
+
+FrameWait frame_wait(const model::Thread& thread) {
+  const std::size_t depth = std::min(thread.python.size(), kTellingDepth);
+  FrameWait lock = FrameWait::kNothingKnown;
+  for (std::size_t i = 0; i < depth; ++i) {
+    for (const WaitingFrame& known : kWaitingFrames) {
+      if (!is(thread.python[i], known.name)) continue;
+      // Conditions and locks are what joins are made of: an outer, more telling frame wins.
+      if (known.wait != FrameWait::kLock) return known.wait;
+      lock = FrameWait::kLock;
+    }
+  }
+  return lock;
+}
+
+bool uses_multiprocessing(const model::Process& process) {
+  return any_frame_of(process, "/multiprocessing/");
+}
+
+bool uses_subprocess(const model::Process& process) {
+  return any_frame_of(process, "/subprocess.py");
+}
+
+std::vector<std::string> telling_frames(const model::Thread& thread, std::size_t limit) {
+  std::vector<std::string> lines;
+  for (const model::PythonFrame& frame : thread.python) {
+    if (lines.size() >= limit) return lines;
+    lines.push_back(
+        fmt::format("{} ({}:{})", frame.function, last_two_parts(frame.file), frame.line));
+  }
+  if (!lines.empty()) return lines;
+  for (const model::NativeFrame& frame : thread.stack) {
+    if (lines.size() >= limit) break;
+    if (frame.function.empty()) continue;
+    if (!frame.file.empty()) {
+      lines.push_back(
+          fmt::format("{} ({}:{})", frame.function, last_two_parts(frame.file), frame.line));
+    } else if (!frame.module.empty()) {
+      lines.push_back(fmt::format("{} ({})", frame.function, frame.module));
+    } else {
+      lines.push_back(frame.function);
+    }
+  }
+  return lines;
+}
+
+}  // namespace stucktrace::diagnose

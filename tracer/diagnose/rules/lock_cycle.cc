@@ -1,0 +1,40 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "tracer/diagnose/rules/rules.h"
+#include "tracer/diagnose/story.h"
+
+namespace stucktrace::diagnose::rules {
+
+// Threads that own what the next one waits for: locks taken in different orders.
+std::vector<Draft> lock_cycle(const RuleContext& context) {
+  std::vector<Draft> drafts;
+  for (const Case& found : context.cases.cases) {
+    const bool locks = found.cycle.size() > 1 && std::ranges::all_of(found.cycle, [&](NodeIndex i) {
+                         return demand_of(context.graph, i) == Demand::kLock;
+                       });
+    if (!locks) continue;
+    Draft draft{start_finding(context, "lock-cycle", found), found.core};
+    model::Finding& finding = draft.finding;
+    const Node& lead = context.graph[found.lead];
+    finding.headline = fmt::format("{} threads of {} hold a lock each and wait for the other's{}{}",
+                                   found.cycle.size(), process_name(*lead.process),
+                                   for_how_long(context, found.lead), time_out_text(found));
+    finding.explanation = explain_cycle(context, found);
+    for (const NodeIndex index : found.cycle) {
+      const Node& node = context.graph[index];
+      if (const model::OnFutex* futex = futex_of(node); futex != nullptr && futex->owner) {
+        finding.evidence.push_back(fmt::format("the owner word of {} names thread {}",
+                                               model::to_string(futex->futex), *futex->owner));
+      }
+    }
+    finding.remedy =
+        "Take these locks in the same order everywhere, or take them together "
+        "(std::scoped_lock, trylock and back off).";
+    drafts.push_back(std::move(draft));
+  }
+  return drafts;
+}
+
+}  // namespace stucktrace::diagnose::rules

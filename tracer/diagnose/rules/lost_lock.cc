@@ -1,0 +1,65 @@
+#include "tracer/diagnose/rules/lost_lock.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace stucktrace::diagnose::rules {
+
+std::vector<LostLock> lost_locks(const RuleContext& context) {
+  using Role = model::OnFutex::Role;
+  std::vector<LostLock> found;
+  for (NodeIndex index = 0; index < context.graph.size(); ++index) {
+    const Node& node = context.graph[index];
+    const model::OnFutex* futex = futex_of(node);
+    if (futex == nullptr || node.moves() || node.timer) continue;
+    const bool lock = futex->role != Role::kUnknown && futex->role != Role::kJoin;
+    if (!lock || !futex->owner || futex->owner_alive) continue;
+    // Some code leaves the owner's number behind when it releases; then the word says unlocked.
+    if (futex->word && *futex->word == 0) continue;
+    const bool known = std::ranges::any_of(
+        found, [&](const LostLock& other) { return other.futex.futex == futex->futex; });
+    if (known) continue;
+    LostLock lost;
+    lost.waiter = index;
+    lost.futex = *futex;
+    lost.owner = *futex->owner;
+    const model::Process* process = nullptr;
+    if (context.samples.now.find_thread(*futex->owner, &process) != nullptr &&
+        process->pid != node.pid()) {
+      lost.owner_process = process;
+    }
+    lost.strength = strength_of(context.graph, context.samples, {index});
+    const auto duration = waited(context.samples, node);
+    if (!context.cases.stuck[index]) {
+      // Other threads of the process go on; that none of them will release a lock it does not own
+      // is how locks are used, not what the kernel enforces.
+      lost.strength.certainty = model::Certainty::kLikely;
+      lost.strength.doubts.push_back(
+          "another thread of the process goes on; it is taken not to release a lock that is not "
+          "its own");
+      if (duration && *duration < context.stuck_after) continue;
+    }
+    found.push_back(std::move(lost));
+  }
+  return found;
+}
+
+Draft lost_lock_draft(const RuleContext& context, std::string_view rule, const LostLock& lost) {
+  Case pseudo;
+  pseudo.lead = lost.waiter;
+  pseudo.core = {lost.waiter};
+  pseudo.certainty = lost.strength.certainty;
+  pseudo.doubts = lost.strength.doubts;
+  Draft draft{start_finding(context, rule, pseudo), pseudo.core};
+  draft.finding.chain.resize(1);
+  draft.finding.resource = lost.futex.futex;
+  draft.finding.evidence.insert(
+      draft.finding.evidence.begin(),
+      fmt::format("the owner word of {} names thread {}, which is no thread of {}",
+                  model::to_string(lost.futex.futex), lost.owner,
+                  process_name(*context.graph[lost.waiter].process)));
+  return draft;
+}
+
+}  // namespace stucktrace::diagnose::rules
