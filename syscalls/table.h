@@ -66,6 +66,7 @@ struct SyscallRow {
   std::array<ArgSpec, 6> args{};
   std::uint32_t classes = 0;  // CallClass bits
   std::uint8_t traits = 0;    // Trait bits
+  ArgKind result{};           // what a successful result is; kRaw: a plain number
 
   constexpr bool has(Trait trait) const { return (traits & static_cast<std::uint8_t>(trait)) != 0; }
   constexpr bool in(CallClass c) const { return (classes & static_cast<std::uint32_t>(c)) != 0; }
@@ -76,9 +77,10 @@ struct SyscallRow {
 const SyscallRow* find_row(Abi abi, std::int64_t number);
 // By name within an ABI; nullptr if unknown.
 const SyscallRow* find_row(Abi abi, std::string_view name);
-// All rows of an ABI in ascending number; empty for kUnknown.
+// All rows of an ABI in ascending number (x32: under their x86-64 numbers); empty for an ABI
+// without a table.
 std::span<const SyscallRow> all_rows(Abi abi);
-// "poll", or "syscall_1234" for unknown numbers.
+// "x86_64", "i386", "x32", "unknown".
 std::string_view abi_name(Abi abi);
 // Sys of a number, kUnknown if none.
 inline Sys sys_of(Abi abi, std::int64_t number) {

@@ -52,7 +52,7 @@ struct Address {
 struct Text {
   std::string bytes;
   bool cut = false;
-};  // path or NUL-ended string, raw bytes
+};  // path or NUL-ended string, raw bytes; a leading NUL: abstract socket name
 // `bytes` may be shorter than `size` (limit, payload policy) or empty.
 struct Buffer {
   std::string bytes;
@@ -61,6 +61,7 @@ struct Buffer {
 struct Duration {
   std::int64_t seconds = 0;
   std::int64_t nanoseconds = 0;
+  bool microseconds = false;  // came as a struct timeval: printed with tv_usec
 };
 struct Array {
   std::vector<Value> items;

@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,7 +13,7 @@ namespace {
 // Between fork and exec only async-signal-safe calls are allowed: the tool has threads.
 [[noreturn]] void become(const char* path, char* const* argv, char* const* shell_argv,
                          const sigset_t& mask, bool restore_sigpipe, int error_pipe) {
-  if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0) {
+  if (kernel::trace_me()) {
     ::raise(SIGSTOP);
     if (restore_sigpipe) ::signal(SIGPIPE, SIG_DFL);
     ::sigprocmask(SIG_SETMASK, &mask, nullptr);

@@ -148,6 +148,8 @@ base::Result<void> set_options(const Stopped& tracee) {
                tracee.tid());
 }
 
+bool trace_me() { return request(PTRACE_TRACEME, base::Tid{}, 0, 0) == 0; }
+
 base::Result<void> seize(base::Tid tid) {
   return check(request(PTRACE_SEIZE, tid, 0, kOptions), "attaching with PTRACE_SEIZE", tid);
 }

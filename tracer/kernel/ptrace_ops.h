@@ -63,6 +63,8 @@ base::Result<InterruptedCall> interrupted_call(const Stopped& tracee);
 // The options every tracee gets: syscall-stops marked, every kind of new task and exec reported.
 // Never EXITKILL: if the tracer dies the tree goes on.
 base::Result<void> set_options(const Stopped& tracee);
+// PTRACE_TRACEME: the caller's parent becomes its tracer. Async-signal-safe; false with errno set.
+bool trace_me();
 base::Result<void> seize(base::Tid tid);                     // sets the options as well
 base::Result<void> attach(base::Tid tid);                    // sends SIGSTOP
 base::Result<void> interrupt(base::Tid tid);                 // only under SEIZE

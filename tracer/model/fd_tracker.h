@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "tracer/base/ids.h"
@@ -27,9 +28,21 @@ class FdTracker {
   struct Table {
     std::map<int, FdEntry> entries;
   };
-  Table* table(base::Pid pid);
   const Table* table(base::Pid pid) const;
+  Table& writable(base::Pid pid);
+  // Gives the process a table of its own where it shares one (unshare(2), execve(2)).
+  Table& unshared(base::Pid pid);
+  void forget(base::Pid pid);
+  void seen(const Event& event, const TaskSeen& seen);
+  void made(const Event& event, const NewTask& made);
+  void executed(const Event& event, const Exec& exec);
+  void returned(const Event& event, const SyscallExit& exit);
+  void duplicate(base::Pid pid, int from, int to, bool close_on_exec);
+
   std::unordered_map<base::Pid, std::shared_ptr<Table>> tables_;
+  std::unordered_map<base::Pid, std::unordered_set<base::Tid>> threads_;  // live, as far as seen
+  // Processes whose table is known from a TaskSeen that no NewTask preceded.
+  std::unordered_set<base::Pid> unclaimed_;
 };
 
 }  // namespace stucktrace::model

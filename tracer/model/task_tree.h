@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "tracer/base/ids.h"
@@ -43,12 +44,27 @@ class TaskTree {
   const std::vector<Task>& all() const { return tasks_; }
 
  private:
+  struct Process {
+    int number = 0;
+    int highest_thread = 1;  // 1 belongs to the main thread
+    bool main_seen = false;
+    std::vector<std::size_t> threads;  // other than the main one; indices into tasks_
+  };
+
+  Task* live(base::Tid tid);
   Task& add(base::Tid tid, base::Pid pid, base::Instant at);
+  void end(Task& task, base::Instant at);
+  void seen(const Event& event, const TaskSeen& seen);
+  void made(const Event& event, const NewTask& made);
+  void executed(const Event& event, const Exec& exec);
+
   std::vector<Task> tasks_;
-  std::unordered_map<base::Tid, std::size_t> latest_;        // index into tasks_
-  std::unordered_map<base::Pid, int> threads_;               // highest thread number per process
-  std::unordered_map<base::Pid, base::Pid> pending_parent_;  // fork seen before the child
-  int processes_ = 0;
+  std::unordered_map<base::Tid, std::size_t> latest_;  // index into tasks_
+  std::unordered_map<base::Pid, Process> processes_;   // the latest process of each pid
+  // Live tasks whose NewTask has not come (it may still: a child can stop before its parent's
+  // clone event is reported, ptrace(2)).
+  std::unordered_set<base::Tid> unclaimed_;
+  int process_count_ = 0;
 };
 
 }  // namespace stucktrace::model

@@ -57,6 +57,7 @@ struct Loop {
 // Finds loops in one thread's completed calls, streaming. Two turns are equal when calls, arguments
 // (but for addresses, times and byte payloads) and outcomes (sign of the result, errno) are. The
 // caller feeds every completed call of one thread in order and gets back calls and loops in order.
+// Holds at most kMaxBody * kMinTurns calls.
 class LoopFolder {
  public:
   static constexpr std::size_t kMaxBody = 4;
@@ -72,8 +73,27 @@ class LoopFolder {
   // The loop the thread is in right now (already kMinTurns turns), if any.
   std::optional<Loop> current() const;
 
+  // For live views. Hands out what is held back outside of a loop, and goes on recognising: a loop
+  // that is found later leaves out the turns handed out here (it may then have fewer than kMinTurns
+  // of its own).
+  std::vector<Item> release();
+  // The newest held call repeats an earlier one: it may well be a loop in the making.
+  bool repeating() const;
+  // When the oldest call that release() would hand out ended.
+  std::optional<base::Instant> held_since() const;
+
  private:
-  std::deque<Call> pending_;
+  struct Held {
+    Call call;
+    bool handed_out = false;
+  };
+  void take(Call call, std::vector<Item>& out);
+  void turn(Call call);
+  bool start_loop(std::vector<Item>& out);
+  void end_loop(std::vector<Item>& out);
+
+  // Outside of a loop: the newest calls; inside: the calls of the unfinished turn.
+  std::deque<Held> pending_;
   std::optional<Loop> loop_;
   std::size_t position_ = 0;  // next body index expected
 };

@@ -10,6 +10,8 @@
 
 namespace stucktrace::unwind {
 
+class ElfFiles;
+
 struct StackResult {
   std::vector<model::NativeFrame> frames;  // innermost first
   std::string note;                        // "" complete; else why it is missing or ends early
@@ -22,6 +24,9 @@ struct StackResult {
 class NativeStacks {
  public:
   explicit NativeStacks(base::Pid pid);
+  // Shares files and symbols with the stacks of other processes (elf_files.h): what many of them
+  // map is then read once.
+  NativeStacks(base::Pid pid, std::shared_ptr<ElfFiles> files);
   NativeStacks(NativeStacks&&) noexcept;
   NativeStacks& operator=(NativeStacks&&) noexcept;
   ~NativeStacks();

@@ -1,0 +1,94 @@
+# Bash completion for stucktrace.
+# shellcheck shell=bash
+
+# Names from the index of the demos that were installed, or built, with the program.
+_stucktrace_demos() {
+  local program index
+  program=$(command -v -- "$1") && program=$(readlink -f -- "$program") || return 0
+  for index in "${program%/*}"/{target,../libexec/stucktrace/target}/targets.tsv; do
+    [[ ! -r $index ]] || { awk -F '\t' '!/^#/ { print $1 }' "$index"; return 0; }
+  done
+}
+
+# Pids of processes with a command line; kernel threads have none.
+_stucktrace_pids() {
+  local directory
+  for directory in /proc/[0-9]*; do
+    read -r -n 1 -d '' <"$directory/cmdline" && printf '%s\n' "${directory#/proc/}"
+  done 2>/dev/null
+}
+
+_stucktrace() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local commands='run attach explain demo replay compare syscalls doctor'
+  local common='--json --color --quiet --verbose --help'
+  local tracing='--output --stuck-after --announce --attach-mode --payload'
+  local command='' place=0 index
+  COMPREPLY=()
+
+  for ((index = 1; index < COMP_CWORD; ++index)); do
+    if [[ ${COMP_WORDS[index]} != -* ]]; then
+      command=${COMP_WORDS[index]}
+      place=$index
+      break
+    fi
+  done
+  if [[ -z $command ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$current")
+    return
+  fi
+
+  # After --, or after run's first word, the traced command's own completion takes over.
+  if [[ $command == run ]]; then
+    for ((index = place + 1; index < COMP_CWORD; ++index)); do
+      [[ ${COMP_WORDS[index]} == -- ]] || continue
+      if declare -F _command_offset >/dev/null; then
+        _command_offset $((index + 1))
+      else
+        mapfile -t COMPREPLY < <(compgen -c -- "$current")
+      fi
+      return
+    done
+  fi
+
+  # --option=value arrives as three words, since = is in COMP_WORDBREAKS.
+  if [[ $current == = ]]; then
+    current=
+  elif [[ $previous == = ]]; then
+    previous=${COMP_WORDS[COMP_CWORD - 2]}
+  fi
+  case $previous in
+    -o | --output | --junit | --baseline | --json)
+      [[ $previous == --json && ${COMP_WORDS[COMP_CWORD - 1]} != = ]] || {
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+      }
+      ;;
+    --attach-mode) mapfile -t COMPREPLY < <(compgen -W 'seize attach' -- "$current"); return ;;
+    --payload) mapfile -t COMPREPLY < <(compgen -W 'none text all' -- "$current"); return ;;
+    --fail-on) mapfile -t COMPREPLY < <(compgen -W 'stuck deadlock none' -- "$current"); return ;;
+    --color) mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$current"); return ;;
+    -e | --stuck-after | --announce | --deadline | --for | --settle) return ;;
+  esac
+
+  local options=$common
+  case $command in
+    run) options+=" $tracing --deadline --fail-on --junit --baseline --kill-on-exit" ;;
+    attach) options+=" $tracing --for --until-stuck" ;;
+    explain) options+=" --all --tree --stacks --allow-stop --settle" ;;
+    demo) options+=" $tracing" ;;
+    compare) options+=" --update" ;;
+  esac
+  if [[ $current == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+    return
+  fi
+  case $command in
+    run) mapfile -t COMPREPLY < <(compgen -c -- "$current") ;;
+    attach | explain | doctor) mapfile -t COMPREPLY < <(compgen -W "$(_stucktrace_pids)" -- "$current") ;;
+    demo) mapfile -t COMPREPLY < <(compgen -W "$(_stucktrace_demos "${COMP_WORDS[0]}")" -- "$current") ;;
+    replay | compare) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+  esac
+}
+
+complete -o filenames -F _stucktrace stucktrace

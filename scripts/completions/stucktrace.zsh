@@ -1,0 +1,79 @@
+#compdef stucktrace
+# Zsh completion for stucktrace.
+
+# Names and descriptions from the index of the demos that were installed, or built, with the program.
+_stucktrace_demos() {
+  local program=${${:-=stucktrace}:A} index line
+  local -a demos fields
+  for index in ${program:h}/target/targets.tsv ${program:h:h}/libexec/stucktrace/target/targets.tsv; do
+    [[ -r $index ]] || continue
+    for line in ${(f)"$(<$index)"}; do
+      [[ $line == \#* ]] && continue
+      fields=("${(@ps:\t:)line}")
+      demos+=("${fields[1]}:${fields[4]//:/\\:}")
+    done
+    break
+  done
+  _describe demo demos
+}
+
+_stucktrace() {
+  local -a commands common tracing
+  commands=(
+    'run:start a command under the tracer'
+    'attach:attach to live processes'
+    'explain:tell why live processes are stuck, stop nothing'
+    'demo:run a bundled program that gets stuck'
+    'replay:print timeline and findings of a recording'
+    'compare:compare two recordings'
+    'syscalls:print the table of system calls'
+    'doctor:tell whether a process can be traced'
+  )
+  common=(
+    '--json=-[the report as JSON on stdout or to a file]::file:_files'
+    '--color=[colours]:when:(auto always never)'
+    '(-q --quiet)'{-q,--quiet}'[only findings]'
+    '(-v --verbose)'{-v,--verbose}'[more]'
+    '(-h --help)'{-h,--help}'[print the usage]'
+  )
+  tracing=(
+    '(-o --output)'{-o+,--output=}'[record to a file]:file:_files'
+    '-e+[what becomes visible]:trace=SET:'
+    '--stuck-after=[look into waits this old]:time:'
+    '*--announce=[output that announces completion]:regex:'
+    '--attach-mode=[kind of ptrace]:mode:(seize attach)'
+    '--payload=[bytes of buffers to keep]:what:(none text all)'
+  )
+
+  local curcontext=$curcontext state
+  _arguments -C '(- *)'{-h,--help}'[print the usage]' '(- *)--version[print the version]' \
+    '1:command:->command' '*::argument:->argument'
+  if [[ $state == command ]]; then
+    _describe command commands
+    return
+  fi
+  case $words[1] in
+    run)
+      _arguments -S $common $tracing '--deadline=[diagnose and end the tree after this]:time:' \
+        '--fail-on=[exit with 121]:what:(stuck deadlock none)' '--junit=[JUnit report]:file:_files' \
+        '--baseline=[recording to compare with]:file:_files' \
+        '--kill-on-exit[end the tree with the tracer]' '*::command: _normal'
+      ;;
+    attach)
+      _arguments $common $tracing '--for=[detach after this]:time:' \
+        '--until-stuck[detach at the first finding]' '*:pid:_pids'
+      ;;
+    explain)
+      _arguments $common '--all[every process]' '--tree[the descendants]' \
+        '--stacks[stacks of all threads]' '--allow-stop[permit short stops]' \
+        '--settle=[time between the samples]:time:' '*:pid:_pids'
+      ;;
+    demo) _arguments $common $tracing '1:demo:_stucktrace_demos' ;;
+    replay) _arguments $common '1:recording:_files' ;;
+    compare) _arguments $common '--update[make the file the new baseline]' '1:baseline:_files' '2:recording:_files' ;;
+    syscalls) _arguments $common '*:name:' ;;
+    doctor) _arguments $common '1:pid:_pids' ;;
+  esac
+}
+
+_stucktrace "$@"

@@ -1,0 +1,64 @@
+#include "tracer/cli/cli.h"
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+#include <CLI/CLI.hpp>
+
+#include "tracer/base/log.h"
+#include "tracer/cli/commands.h"
+#include "tracer/cli/exit_codes.h"
+#include "tracer/cli/failure.h"
+#include "tracer/cli/version.h"
+
+namespace stucktrace::cli {
+namespace {
+
+int parse_and_run(int argc, char** argv, const Startup& startup) {
+  CLI::App app{"stucktrace tells why a process tree is stuck: who waits for whom, on what, and what "
+               "to change.",
+               "stucktrace"};
+  app.set_version_flag("--version", std::string{"stucktrace "} + kVersion);
+  app.require_subcommand(1);
+  app.footer("stucktrace COMMAND --help tells more. Exit status: 0 nothing stuck, 121 stuck, 122 "
+             "differs from the baseline, 124 deadline, 125 failure of stucktrace or bad usage.");
+  Action action;
+  add_run(app, startup, action);
+  add_attach(app, action);
+  add_explain(app, action);
+  add_demo(app, startup, action);
+  add_replay(app, action);
+  add_compare(app, action);
+  add_syscalls(app, action);
+  add_doctor(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    app.exit(wanted);
+    return std::fflush(stdout) == 0 ? kExitOk : kExitFailure;
+  } catch (const CLI::ParseError& error) {
+    std::string line = error.what();
+    for (char& c : line) {
+      if (c == '\n') c = ' ';
+    }
+    return fail(base::usage_error(line, "see stucktrace --help").error());
+  }
+  return action();
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  // A reader that goes away is an error to tell, not a death.
+  const Startup startup{.sigpipe_ignored = std::signal(SIGPIPE, SIG_IGN) == SIG_IGN};
+  try {
+    return parse_and_run(argc, argv, startup);
+  } catch (const std::exception& error) {
+    // Only exhausted memory and faults of the standard library come this far.
+    return fail({base::ErrorKind::kSystem, std::string{"internal failure: "} + error.what(),
+                 base::Errno{}, base::Tid{}, ""});
+  }
+}
+
+}  // namespace stucktrace::cli

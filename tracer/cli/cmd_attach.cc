@@ -1,0 +1,112 @@
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "tracer/cli/commands.h"
+#include "tracer/cli/exit_codes.h"
+#include "tracer/cli/failure.h"
+#include "tracer/cli/live_session.h"
+#include "tracer/cli/report_output.h"
+#include "tracer/cli/sampler.h"
+#include "tracer/cli/targets.h"
+#include "tracer/kernel/procfs.h"
+
+namespace stucktrace::cli {
+namespace {
+
+struct AttachOptions {
+  CommonOptions common;
+  std::vector<std::string> pids;
+  std::string time_limit;
+  bool until_stuck = false;
+  bool no_children = false;
+};
+
+int attach(const AttachOptions& options) {
+  const auto settings = check(options.common);
+  if (!settings) return fail(settings.error());
+  SessionPlan plan;
+  plan.mode = options.common.attach_mode;
+  plan.command = options.pids;
+  plan.until_stuck = options.until_stuck;
+  if (!options.time_limit.empty()) {
+    const auto limit = parse_duration(options.time_limit, "--for");
+    if (!limit) return fail(limit.error());
+    plan.time_limit = *limit;
+  }
+  const auto pids = parse_pids(options.pids);
+  if (!pids) return fail(pids.error());
+  for (const base::Pid pid : *pids) {
+    if (const auto may = may_trace(pid); !may) return fail(may.error());
+  }
+
+  const base::SystemClock clock;
+  base::StderrLog log(settings->log_level);
+  // With --json=- stdout belongs to the report alone.
+  const bool stdout_taken = settings->json && settings->json_path.empty();
+  Output out(stdout_taken ? STDERR_FILENO : STDOUT_FILENO, stdout_taken ? "stderr" : "stdout");
+  const bool color = stdout_taken ? settings->color_stderr : settings->color_stdout;
+  auto session = LiveSession::create(*settings, std::move(plan), clock, log, out);
+  if (!session) return fail(session.error());
+  auto report_out = ReportOutput::open(*settings);
+  if (!report_out) return fail(report_out.error());
+
+  // What a stop would disturb is looked at before the first one.
+  if (auto sample = take_sample(*pids, settings->settle, false)) {
+    (*session)->add_sample(std::move(*sample));
+  }
+  engine::Tracer tracer(settings->tracer, clock, **session, log);
+  (*session)->bind(tracer);
+  for (const base::Pid pid : *pids) {
+    for (const base::Pid member : options.no_children ? std::vector{pid} : tree_of(pid)) {
+      const auto attached = tracer.attach(member);
+      if (attached) continue;
+      // A descendant that ended, or is not ours to trace, is no reason to give up the rest.
+      if (member != pid) {
+        if (attached.error().kind != base::ErrorKind::kGone) {
+          log.say(base::LogLevel::kNormal,
+                  fmt::format("child {} is not traced: {}", member, attached.error().message()));
+        }
+        continue;
+      }
+      return fail(explain_attach_failure(pid, attached.error()));
+    }
+    (*session)->add_root(pid);
+  }
+  const auto outcome = tracer.run(**session);
+  const auto finished = (*session)->finish();
+  if (!outcome) return fail(outcome.error());
+
+  const model::Report report = (*session)->report();
+  if (!settings->quiet || !settings->json) report_out->text(report, out, color);
+  report_out->json(report);
+  if (!finished) return fail(finished.error());
+  if (auto written = report_out->check(); !written) return fail(written.error());
+  if (auto written = out.check(); !written) return fail(written.error());
+  return (*session)->found() ? kExitStuck : kExitOk;
+}
+
+}  // namespace
+
+void add_attach(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand(
+      "attach", "attach to live processes: every thread, every child, until told to let go");
+  auto options = std::make_shared<AttachOptions>();
+  command->add_option("pid", options->pids, "the processes")->required();
+  command->add_option("--for", options->time_limit, "detach after this time");
+  command->add_flag("--until-stuck", options->until_stuck,
+                    "detach as soon as something is found to be stuck");
+  command->add_flag("--no-children", options->no_children,
+                    "leave children that exist already alone (new ones are followed)");
+  add_tracing_options(*command, options->common);
+  add_diagnosis_options(*command, options->common);
+  add_output_options(*command, options->common);
+  command->footer("Ctrl-C detaches. The tree is left as it was found: running processes run, "
+                  "stopped ones stay stopped.\nExits with 121 if something was stuck, else 0.");
+  command->callback([options, &action] { action = [options] { return attach(*options); }; });
+}
+
+}  // namespace stucktrace::cli

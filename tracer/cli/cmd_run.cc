@@ -1,0 +1,34 @@
+#include <CLI/CLI.hpp>
+
+#include "tracer/cli/commands.h"
+#include "tracer/cli/failure.h"
+#include "tracer/cli/launch_command.h"
+
+namespace stucktrace::cli {
+
+void add_run(CLI::App& app, const Startup& startup, Action& action) {
+  CLI::App* command = app.add_subcommand(
+      "run", "launch a command under the tracer and follow its whole tree");
+  auto options = std::make_shared<CommonOptions>();
+  add_tracing_options(*command, *options);
+  add_diagnosis_options(*command, *options);
+  add_output_options(*command, *options);
+  // From the first word that is no option of ours everything belongs to the command.
+  command->prefix_command();
+  command->footer("Exits with the command's own status, 128+N if signal N killed it, 125 if "
+                  "stucktrace failed, 126/127 if the command cannot be run / was not found.");
+  command->callback([options, command, startup, &action] {
+    std::vector<std::string> words = command->remaining();
+    if (!words.empty() && words.front() == "--") words.erase(words.begin());
+    action = [options, words, startup] {
+      if (words.empty()) {
+        return fail(base::usage_error("no command to run", "stucktrace run -- COMMAND ARG...").error());
+      }
+      const auto settings = check(*options);
+      if (!settings) return fail(settings.error());
+      return launch_command(words, *settings, startup);
+    };
+  });
+}
+
+}  // namespace stucktrace::cli

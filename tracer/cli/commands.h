@@ -1,0 +1,31 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace stucktrace::cli {
+
+// A subcommand sets this when it was chosen; the caller runs it after parsing.
+using Action = std::function<int()>;
+
+// What the process was given by its own parent.
+struct Startup {
+  bool sigpipe_ignored = false;  // a launched command must find it so again
+};
+
+// Each adds one subcommand with its options and sets `action` when it is chosen. One file a command.
+void add_run(CLI::App& app, const Startup& startup, Action& action);
+void add_attach(CLI::App& app, Action& action);
+void add_explain(CLI::App& app, Action& action);
+void add_demo(CLI::App& app, const Startup& startup, Action& action);
+void add_replay(CLI::App& app, Action& action);
+void add_compare(CLI::App& app, Action& action);
+void add_syscalls(CLI::App& app, Action& action);
+void add_doctor(CLI::App& app, Action& action);
+
+}  // namespace stucktrace::cli

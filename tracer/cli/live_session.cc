@@ -1,0 +1,131 @@
+#include "tracer/cli/live_session.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "tracer/cli/version.h"
+#include "tracer/render/text_report.h"
+
+namespace stucktrace::cli {
+
+std::string host_description() {
+  utsname name{};
+  if (::uname(&name) != 0) return "Linux";
+  return fmt::format("{} {} {}", name.sysname, name.release, name.machine);
+}
+
+base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& settings,
+                                                               SessionPlan plan,
+                                                               const base::Clock& clock,
+                                                               base::Log& log,
+                                                               Output& timeline_out) {
+  auto analysis = Analysis::create(settings.diagnosis);
+  if (!analysis) return base::Failure{analysis.error()};
+  std::unique_ptr<LiveSession> session(new LiveSession(settings, std::move(plan), clock, log));
+  session->analysis_ = std::move(*analysis);
+  session->started_ = clock.now();
+  if (!settings.record_path.empty()) {
+    model::TraceHeader header;
+    header.tool_version = kVersion;
+    header.mode = session->plan_.mode;
+    header.command = session->plan_.command;
+    header.started = session->started_;
+    header.started_wall = clock.wall();
+    header.host = host_description();
+    header.clock_ticks_per_second = static_cast<std::uint32_t>(::sysconf(_SC_CLK_TCK));
+    header.own_pid = ::getpid();
+    header.stuck_after = settings.diagnosis.stuck_after;
+    header.announce = settings.diagnosis.announce;
+    auto writer = record::Writer::create(settings.record_path, header);
+    if (!writer) return base::Failure{writer.error()};
+    session->writer_ = std::move(*writer);
+  }
+  if (!settings.quiet) {
+    session->timeline_ = std::make_unique<render::TextTimeline>(
+        settings.timeline, session->started_,
+        [&timeline_out](std::string_view line) { timeline_out.line(line); });
+  }
+  return session;
+}
+
+void LiveSession::on_event(const model::Event& event) {
+  if (writer_) writer_->on_event(event);
+  analysis_->on_event(event);
+  watch_.observe(event);
+  if (timeline_) timeline_->on_event(event);
+  if (std::holds_alternative<model::Sample>(event.data)) tell_news();
+}
+
+engine::Directive LiveSession::on_tick(base::Instant now) {
+  if (timeline_) timeline_->tick(now);
+  if (writer_) {
+    writer_->flush();
+    if (const auto failure = writer_->failure(); failure && !told_recording_failure_) {
+      told_recording_failure_ = true;
+      log_.say(base::LogLevel::kNormal,
+               fmt::format("recording stopped: {}; the trace goes on", failure->message()));
+    }
+  }
+  take_sample();
+  if (!sampler_.busy() && (watch_.due(now) || picture_wanted_)) {
+    sampler_.request({roots_, settings_.settle});
+  }
+  if (let_go_ || (plan_.time_limit && now - started_ >= *plan_.time_limit)) {
+    return engine::Directive::kDetach;
+  }
+  return engine::Directive::kGoOn;
+}
+
+void LiveSession::take_sample() {
+  if (auto first = std::exchange(first_sample_, std::nullopt)) use_sample(std::move(*first));
+  if (auto sample = sampler_.take()) use_sample(std::move(*sample));
+}
+
+void LiveSession::use_sample(model::Sample sample) {
+  const bool wanted = std::exchange(picture_wanted_, false);
+  const model::Diagnosis diagnosis = analysis_->diagnose(sample);
+  if (wanted) {
+    model::Report picture;
+    picture.tool_version = kVersion;
+    picture.host = host_description();
+    picture.taken_at = sample.now->taken_at;
+    picture.snapshot = sample.now;
+    picture.diagnosis = diagnosis;
+    picture.could_not_see = sample.now->could_not_see;
+    Output(STDERR_FILENO, "stderr")
+        .write(render::text_report(picture, {.color = settings_.color_stderr}));
+  }
+  // Only a sample that says something belongs into the trace: it is what a replay diagnoses again.
+  if (!diagnosis.findings.empty()) tracer_->report(std::move(sample));
+}
+
+void LiveSession::tell_news() {
+  for (const model::FindingRecord& record : analysis_->take_news()) {
+    if (timeline_) timeline_->finding(record);
+    else log_.say(base::LogLevel::kNormal, record.finding.headline);
+    if (plan_.until_stuck) let_go_ = true;
+  }
+}
+
+model::Report LiveSession::report() const {
+  model::Report report;
+  report.tool_version = kVersion;
+  report.host = host_description();
+  report.taken_at = clock_.now();
+  report.taken_wall = clock_.wall();
+  report.snapshot = analysis_->last_snapshot();
+  report.diagnosis = analysis_->last_diagnosis();
+  report.history = analysis_->findings();
+  if (report.snapshot) report.could_not_see = report.snapshot->could_not_see;
+  return report;
+}
+
+base::Result<void> LiveSession::finish() {
+  if (timeline_) timeline_->close();
+  if (!writer_) return {};
+  return writer_->finish();
+}
+
+}  // namespace stucktrace::cli

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tracer/base/clock.h"
+#include "tracer/base/log.h"
+#include "tracer/base/result.h"
+#include "tracer/cli/analysis.h"
+#include "tracer/cli/options.h"
+#include "tracer/cli/output.h"
+#include "tracer/cli/sampler.h"
+#include "tracer/cli/stall_watch.h"
+#include "tracer/engine/tracer.h"
+#include "tracer/record/writer.h"
+#include "tracer/render/text_timeline.h"
+
+namespace stucktrace::cli {
+
+struct SessionPlan {
+  std::string mode;                   // "launch", "seize", "attach": for the recording's header
+  std::vector<std::string> command;   // likewise
+  std::optional<base::Nanoseconds> time_limit;  // --for
+  bool until_stuck = false;           // let go at the first finding
+};
+
+// Wires one live trace: engine events to recorder, analysis and timeline; stalls to the sampler and
+// its samples back into the event stream, so that a replay sees what the live run saw.
+class LiveSession final : public model::EventSink, public engine::TickObserver {
+ public:
+  // Opens the recording if one is asked for. `timeline_out` takes the timeline's lines.
+  static base::Result<std::unique_ptr<LiveSession>> create(const Settings& settings,
+                                                           SessionPlan plan,
+                                                           const base::Clock& clock, base::Log& log,
+                                                           Output& timeline_out);
+  void on_event(const model::Event& event) override;
+  engine::Directive on_tick(base::Instant now) override;
+  void on_picture_wanted() override { picture_wanted_ = true; }
+
+  // The tracer that feeds this session; must outlive the run.
+  void bind(engine::Tracer& tracer) { tracer_ = &tracer; }
+  void add_root(base::Pid pid) { roots_.push_back(pid); }
+  // A sample taken before the first stop, so that nothing it saw was disturbed by the attach.
+  void add_sample(model::Sample sample) { first_sample_ = std::move(sample); }
+  // Ends timeline and recording. Errors of the recording come back.
+  base::Result<void> finish();
+
+  const Analysis& analysis() const { return *analysis_; }
+  bool found() const { return !analysis_->findings().empty(); }
+  model::Report report() const;
+
+ private:
+  LiveSession(const Settings& settings, SessionPlan plan, const base::Clock& clock, base::Log& log)
+      : settings_(settings),
+        plan_(std::move(plan)),
+        clock_(clock),
+        log_(log),
+        watch_(settings.diagnosis.stuck_after) {}
+  void take_sample();
+  void use_sample(model::Sample sample);
+  void tell_news();
+
+  const Settings& settings_;
+  SessionPlan plan_;
+  const base::Clock& clock_;
+  base::Log& log_;
+  std::unique_ptr<Analysis> analysis_;
+  std::unique_ptr<record::Writer> writer_;
+  std::unique_ptr<render::TextTimeline> timeline_;
+  Sampler sampler_;
+  StallWatch watch_;
+  engine::Tracer* tracer_ = nullptr;
+  std::vector<base::Pid> roots_;
+  base::Instant started_;
+  std::optional<model::Sample> first_sample_;
+  bool picture_wanted_ = false;
+  bool let_go_ = false;
+  bool told_recording_failure_ = false;
+};
+
+// "Linux 6.18.1 x86_64": never a host name.
+std::string host_description();
+
+}  // namespace stucktrace::cli

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "syscalls/decode.h"
+#include "tracer/base/clock.h"
+#include "tracer/base/log.h"
+#include "tracer/base/result.h"
+#include "tracer/diagnose/diagnose.h"
+#include "tracer/engine/options.h"
+#include "tracer/render/text_report.h"
+#include "tracer/render/text_timeline.h"
+
+namespace CLI {
+class App;
+}
+
+namespace stucktrace::cli {
+
+// What the words on the command line were, before anything is checked. One struct for all commands
+// that look at something; each adds the groups it understands.
+struct CommonOptions {
+  std::string record_path;        // -o
+  std::string json;               // --json gives "-", --json=FILE the path, "" none
+  std::string trace_set;          // -e trace=SET
+  std::string stuck_after = "1s";
+  std::string settle = "200ms";
+  std::vector<std::string> announce;
+  std::string attach_mode = "seize";
+  std::string payload = "text";
+  std::string color = "auto";
+  bool quiet = false;
+  int verbose = 0;
+};
+
+void add_output_options(CLI::App& app, CommonOptions& options);     // --json --color -q -v
+void add_diagnosis_options(CLI::App& app, CommonOptions& options);  // --stuck-after --settle --announce
+void add_tracing_options(CLI::App& app, CommonOptions& options);    // -o -e --attach-mode --payload
+
+// "1s", "200ms", "1.5 s", "2m", "3" (seconds).
+base::Result<base::Nanoseconds> parse_duration(const std::string& text, const std::string& option);
+
+// Checked options.
+struct Settings {
+  engine::TracerOptions tracer;
+  diagnose::Settings diagnosis;
+  base::Nanoseconds settle{};
+  std::string record_path;
+  bool json = false;
+  std::string json_path;
+  render::TimelineOptions timeline;
+  bool color_stdout = false;
+  bool color_stderr = false;
+  bool quiet = false;
+  base::LogLevel log_level = base::LogLevel::kNormal;
+};
+base::Result<Settings> check(const CommonOptions& options);
+
+// The calls that a default trace keeps: process life, calls that can block, descriptor plumbing,
+// output, signals sent, and changes to the file tree.
+syscalls::TraceSet default_trace_set();
+
+}  // namespace stucktrace::cli

@@ -1,0 +1,77 @@
+#include "tracer/cli/targets.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "tracer/base/text.h"
+#include "tracer/kernel/preflight.h"
+#include "tracer/kernel/procfs.h"
+
+namespace stucktrace::cli {
+namespace {
+
+base::Failure denied(const kernel::PreflightReport& report) {
+  return base::Failure{{report.exists ? base::ErrorKind::kDenied : base::ErrorKind::kGone,
+                        report.cause, base::Errno{}, base::Tid{}, report.remedy}};
+}
+
+}  // namespace
+
+base::Result<std::vector<base::Pid>> parse_pids(const std::vector<std::string>& words) {
+  std::vector<base::Pid> pids;
+  for (const std::string& word : words) {
+    std::int32_t number = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+    if (error != std::errc{} || end != word.data() + word.size() || number <= 0) {
+      return base::usage_error(fmt::format("'{}' is no process id", base::escape_text(word, 40)),
+                               "give a positive number, as ps and pgrep print it");
+    }
+    const base::Pid pid{number};
+    if (std::ranges::find(pids, pid) == pids.end()) pids.push_back(pid);
+  }
+  return pids;
+}
+
+base::Result<void> may_trace(base::Pid pid) {
+  const kernel::PreflightReport report = kernel::check_process(pid);
+  if (report.can_trace) return {};
+  return denied(report);
+}
+
+base::Result<void> may_look(base::Pid pid) {
+  const kernel::PreflightReport report = kernel::check_process(pid);
+  if (report.can_look) return {};
+  return denied(report);
+}
+
+base::Error explain_attach_failure(base::Pid pid, const base::Error& error) {
+  const kernel::PreflightReport report = kernel::check_process(pid);
+  if (!report.can_trace) return denied(report).error();
+  base::Error told = error;
+  told.operation = fmt::format("process {}: {}", pid, error.operation);
+  if (error.kind == base::ErrorKind::kDenied && told.hint.empty()) {
+    told.hint = "a security module or a container forbids it: stucktrace doctor tells more";
+  }
+  return told;
+}
+
+std::vector<base::Pid> tree_of(base::Pid root) {
+  const kernel::Procfs procfs;
+  std::vector<base::Pid> tree{root};
+  for (std::size_t i = 0; i < tree.size(); ++i) {
+    const auto tasks = procfs.tasks(tree[i]);
+    if (!tasks) continue;
+    for (const base::Tid tid : *tasks) {
+      const auto children = procfs.children(tree[i], tid);
+      if (!children) continue;
+      for (const base::Pid child : *children) {
+        if (std::ranges::find(tree, child) == tree.end()) tree.push_back(child);
+      }
+    }
+  }
+  return tree;
+}
+
+}  // namespace stucktrace::cli

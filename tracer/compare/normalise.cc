@@ -1,0 +1,196 @@
+#include "tracer/compare/normalise.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "tracer/base/text.h"
+
+namespace stucktrace::compare {
+namespace {
+
+// Room for what substitutions make shorter. std::regex recurses with the length of its subject:
+// longer ones could exhaust the stack.
+constexpr std::size_t kLongestSubject = 1000;
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_alnum(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_hex(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+std::size_t digits_at(std::string_view text, std::size_t at) {
+  std::size_t end = at;
+  while (end < text.size() && is_digit(text[end])) ++end;
+  return end - at;
+}
+
+bool ends_word(std::string_view text, std::size_t at) {
+  return at >= text.size() || !is_alnum(text[at]);
+}
+
+// Length of "-12-31", the rest of a date after its year; 0 if there is none.
+std::size_t date_rest(std::string_view text, std::size_t at) {
+  constexpr std::size_t kLength = 6;
+  if (at + kLength > text.size() || text[at] != '-' || text[at + 3] != '-') return 0;
+  return digits_at(text, at + 1) == 2 && digits_at(text, at + 4) == 2 ? kLength : 0;
+}
+
+// Length of ":59" or ":59:07.123", the rest of a time of day after its hour.
+std::size_t time_rest(std::string_view text, std::size_t at) {
+  std::size_t end = at;
+  for (int part = 0; part < 2; ++part) {
+    if (end >= text.size() || text[end] != ':' || digits_at(text, end + 1) != 2) break;
+    end += 3;
+  }
+  if (end == at) return 0;
+  if (end < text.size() && (text[end] == '.' || text[end] == ',')) {
+    if (const std::size_t fraction = digits_at(text, end + 1); fraction > 0) end += 1 + fraction;
+  }
+  return ends_word(text, end) ? end - at : 0;
+}
+
+// Length of " ms" or "s": a unit of time, with the blank before it.
+std::size_t unit_rest(std::string_view text, std::size_t at) {
+  constexpr std::array<std::string_view, 15> kUnits = {
+      "ns",      "us", "\xc2\xb5s", "ms",      "s",      "sec", "secs", "second",
+      "seconds", "m",  "min",       "minutes", "minute", "h",   "hours"};
+  const std::size_t blank = at < text.size() && text[at] == ' ' ? 1 : 0;
+  for (const std::string_view unit : kUnits) {
+    if (text.substr(at + blank).starts_with(unit) && ends_word(text, at + blank + unit.size())) {
+      return blank + unit.size();
+    }
+  }
+  return 0;
+}
+
+// What stands before the number says that it is a task: "pid 7", "[tid=7", "/proc/7".
+bool after_task_word(std::string_view before) {
+  if (before.ends_with("/proc/") || before.ends_with("/task/")) return true;
+  while (!before.empty() && std::string_view{" =:#[("}.contains(before.back())) {
+    before.remove_suffix(1);
+  }
+  constexpr std::array<std::string_view, 4> kWords = {"pid", "tid", "process", "thread"};
+  return std::ranges::any_of(kWords, [&](std::string_view word) {
+    if (before.size() < word.size()) return false;
+    return std::ranges::equal(before.substr(before.size() - word.size()), word,
+                              [](char a, char b) { return (a | 0x20) == b; });
+  });
+}
+
+// Length of "/tmp/" and its like at `at`; 0 if nothing of the kind starts there.
+std::size_t temporary_prefix(std::string_view text, std::size_t at) {
+  constexpr std::array<std::string_view, 3> kPlaces = {"/tmp/", "/var/tmp/", "/dev/shm/"};
+  for (const std::string_view place : kPlaces) {
+    if (text.substr(at).starts_with(place)) return place.size();
+  }
+  return 0;
+}
+
+}  // namespace
+
+base::Result<Substitution> substitution(const std::string& pattern, std::string replacement) {
+  try {
+    return Substitution{std::regex{pattern, std::regex::ECMAScript | std::regex::optimize},
+                        std::move(replacement)};
+  } catch (const std::regex_error&) {
+    return base::usage_error(
+        fmt::format("\"{}\" is not a regular expression", base::escape_text(pattern)));
+  }
+}
+
+std::size_t Normaliser::number(std::string_view text, std::size_t at, std::string& out) const {
+  const std::size_t whole = digits_at(text, at);
+  const auto take = [&](std::string_view as, std::size_t length) {
+    out += as;
+    return length;
+  };
+  if (whole == 4) {
+    if (const std::size_t date = date_rest(text, at + whole); date > 0) {
+      return take("<date>", whole + date);
+    }
+  }
+  if (whole <= 2) {
+    if (const std::size_t time = time_rest(text, at + whole); time > 0) {
+      return take("<time>", whole + time);
+    }
+  }
+  std::size_t length = whole;
+  if (at + whole < text.size() && text[at + whole] == '.') {
+    if (const std::size_t fraction = digits_at(text, at + whole + 1); fraction > 0) {
+      length += 1 + fraction;
+    }
+  }
+  if (const std::size_t unit = unit_rest(text, at + length); unit > 0) {
+    return take("<duration>", length + unit);
+  }
+  if (length == whole && ends_word(text, at + whole)) {
+    // A short number is a task only where the words say so: "7 items" stays.
+    constexpr std::size_t kSureTask = 4;
+    std::int32_t value = 0;
+    const auto parsed = std::from_chars(text.data() + at, text.data() + at + whole, value);
+    const bool known = whole >= kSureTask && parsed.ec == std::errc{} && pids_.contains(value);
+    if (known || after_task_word(text.substr(0, at))) return take("<pid>", whole);
+    // Nobody counts that far: a timestamp, an id of an object, a random name.
+    constexpr std::size_t kNoCount = 10;
+    if (whole >= kNoCount) return take("<number>", whole);
+  }
+  return take(text.substr(at, length), length);
+}
+
+std::string Normaliser::built_in(std::string_view text) const {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const char c = text[at];
+    const bool starts_word = at == 0 || !is_alnum(text[at - 1]);
+    if (starts_word && c == '0' && text.substr(at).starts_with("0x")) {
+      std::size_t end = at + 2;
+      while (end < text.size() && is_hex(text[end])) ++end;
+      constexpr std::size_t kShortest = 4;
+      if (end - at - 2 >= kShortest) {
+        out += "<address>";
+      } else {
+        out += text.substr(at, end - at);
+      }
+      at = end;
+    } else if (starts_word && is_digit(c)) {
+      at += number(text, at, out);
+    } else if (const std::size_t place = starts_word && c == '/' ? temporary_prefix(text, at) : 0;
+               place > 0) {
+      out += text.substr(at, place);
+      const std::size_t end =
+          std::min(text.find_first_of("/ \t\n\"':;,()[]{}<>|&", at + place), text.size());
+      if (end > at + place) out += "<temp>";
+      at = end;
+    } else {
+      out += c;
+      ++at;
+    }
+  }
+  return out;
+}
+
+std::string Normaliser::operator()(std::string_view raw) const {
+  std::string text = base::escape_text(raw.substr(0, kLongestSubject));
+  for (const Substitution& rule : substitutions_) {
+    if (text.size() > 2 * kLongestSubject) break;  // a replacement that only grows
+    try {
+      text = std::regex_replace(text, rule.pattern, rule.replacement);
+    } catch (const std::regex_error&) {
+      // Too complex for this text; the other rules still hold.
+      continue;
+    }
+  }
+  text = built_in(text);
+  if (text.size() > kLongest) text = base::escape_text(text, kLongest);
+  return text;
+}
+
+}  // namespace stucktrace::compare

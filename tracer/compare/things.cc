@@ -1,0 +1,186 @@
+#include "tracer/compare/things.h"
+
+#include <fmt/format.h>
+
+namespace stucktrace::compare {
+namespace {
+
+using model::FdEntry;
+using model::ResourceId;
+using model::ResourceKind;
+using syscalls::Sys;
+
+// No device of the kernel's has this number.
+constexpr std::uint64_t kOwnDevice = ~std::uint64_t{0};
+
+bool opens_a_path(Sys call) {
+  return call == Sys::open || call == Sys::openat || call == Sys::openat2 || call == Sys::creat;
+}
+
+}  // namespace
+
+bool Thing::can_block() const {
+  if (standard >= 0) return true;
+  switch (kind) {
+    case ResourceKind::kPipe:
+    case ResourceKind::kFifo:
+    case ResourceKind::kUnixSocket:
+    case ResourceKind::kTcpSocket:
+    case ResourceKind::kOtherSocket:
+    case ResourceKind::kTty:
+    case ResourceKind::kPtyMaster:
+    case ResourceKind::kEventFd:
+    case ResourceKind::kSignalFd:
+    case ResourceKind::kEpoll:
+    case ResourceKind::kPidFd:
+    case ResourceKind::kInotify:
+    case ResourceKind::kMessageQueue:
+      return true;
+    default:
+      return false;  // files, devices; timers are the clock
+  }
+}
+
+ResourceId Things::id_of(std::size_t index, ResourceKind kind) {
+  return {kind, kOwnDevice, index, 0};
+}
+
+std::optional<std::size_t> Things::index_of(const FdEntry& entry) {
+  if (entry.resource.device != kOwnDevice) return std::nullopt;
+  return static_cast<std::size_t>(entry.resource.inode);
+}
+
+std::size_t Things::add(Thing thing) {
+  const std::size_t index = things_.size();
+  by_real_[thing.real].push_back(index);
+  things_.push_back(std::make_unique<Thing>(std::move(thing)));
+  return index;
+}
+
+std::string Things::numbered(const std::string& maker, ResourceKind kind) {
+  return fmt::format("{}:{}#{}", maker, kind_word(kind), ++counts_[{maker, kind}]);
+}
+
+std::optional<std::size_t> Things::same_as_before(const FdEntry& entry, base::Pid pid) const {
+  const FdEntry* before = fds_.find(pid, entry.fd);
+  if (before == nullptr) return std::nullopt;
+  const auto index = index_of(*before);
+  return index && things_[*index]->real == entry.resource ? index : std::nullopt;
+}
+
+// A descriptor that was there before anybody looked.
+std::size_t Things::inherited(const FdEntry& entry, base::Pid pid, const std::string& role,
+                              bool is_root) {
+  if (const auto same = same_as_before(entry, pid)) return *same;
+  const bool standard = entry.fd >= 0 && entry.fd <= 2;
+  // A terminal may be all three of the tree's standard streams: each keeps its own name, so that it
+  // does not matter where a run's output goes.
+  const bool own = standard && is_root;
+  if (const auto known = by_real_.find(entry.resource); known != by_real_.end() && !own) {
+    for (const std::size_t index : known->second) {
+      if (things_[index]->standard == entry.fd) return index;
+    }
+    return known->second.back();
+  }
+  Thing thing;
+  thing.kind = entry.resource.kind;
+  thing.real = entry.resource;
+  if (own) {
+    constexpr const char* kNames[] = {"stdin", "stdout", "stderr"};
+    thing.name = kNames[entry.fd];
+    thing.standard = entry.fd;
+  } else if (thing.kind == ResourceKind::kRegularFile || thing.kind == ResourceKind::kFifo ||
+             thing.kind == ResourceKind::kCharDevice) {
+    thing.name = (*normalise_)(entry.label);
+  } else if (thing.kind == ResourceKind::kTty) {
+    thing.name = "tty";
+  } else {
+    thing.name = fmt::format("{}:fd{}", role, entry.fd);
+  }
+  return add(std::move(thing));
+}
+
+std::size_t Things::made(const FdEntry& entry, Sys call, const std::string& maker) {
+  const auto known = by_real_.find(entry.resource);
+  Thing thing;
+  thing.kind = entry.resource.kind;
+  thing.real = entry.resource;
+  if (opens_a_path(call)) {
+    // /proc/self/fd/N and /dev/stdout open a pipe that has a name already.
+    if (thing.kind == ResourceKind::kPipe && known != by_real_.end()) return known->second.back();
+    thing.name = thing.kind == ResourceKind::kTty         ? std::string{"tty"}
+                 : thing.kind == ResourceKind::kPtyMaster ? numbered(maker, thing.kind)
+                                                          : (*normalise_)(entry.label);
+  } else if (call == Sys::pidfd_getfd && known != by_real_.end()) {
+    return known->second.back();
+  } else {
+    thing.name = numbered(maker, thing.kind);
+  }
+  return add(std::move(thing));
+}
+
+std::vector<FdEntry> Things::translated(const std::vector<FdEntry>& entries, base::Pid pid,
+                                        const std::string& role, bool is_root) {
+  std::vector<FdEntry> result = entries;
+  for (FdEntry& entry : result) {
+    const std::size_t index = inherited(entry, pid, role, is_root);
+    entry.resource = id_of(
+        index, things_[index]->standard >= 0 ? ResourceKind::kCharDevice : things_[index]->kind);
+  }
+  return result;
+}
+
+std::vector<Thing*> Things::observe(const model::Event& event, const std::string& maker,
+                                    bool is_root) {
+  std::vector<Thing*> fresh;
+  const auto pass_on = [&](auto data) {
+    fds_.observe({event.sequence, event.at, event.pid, event.tid, std::move(data)});
+  };
+  if (const auto* seen = std::get_if<model::TaskSeen>(&event.data);
+      seen != nullptr && !seen->fds.empty()) {
+    model::TaskSeen copy = *seen;
+    copy.fds = translated(seen->fds, event.pid, maker, is_root);
+    pass_on(std::move(copy));
+  } else if (const auto* exec = std::get_if<model::Exec>(&event.data);
+             exec != nullptr && !exec->fds.empty()) {
+    model::Exec copy = *exec;
+    copy.fds = translated(exec->fds, event.pid, maker, is_root);
+    pass_on(std::move(copy));
+  } else if (const auto* exit = std::get_if<model::SyscallExit>(&event.data);
+             exit != nullptr && !exit->made_fds.empty()) {
+    model::SyscallExit copy = *exit;
+    const Sys call = syscalls::sys_of(exit->call.abi, exit->call.number);
+    std::optional<std::size_t> last;
+    for (FdEntry& entry : copy.made_fds) {
+      // The two ends of one pipe are one thing.
+      if (!last || things_[*last]->real != entry.resource) {
+        last = made(entry, call, maker);
+        fresh.push_back(things_[*last].get());
+      }
+      entry.resource = id_of(*last, things_[*last]->kind);
+    }
+    pass_on(std::move(copy));
+  } else {
+    fds_.observe(event);
+  }
+  return fresh;
+}
+
+Thing* Things::find(base::Pid pid, int fd) {
+  const FdEntry* entry = fds_.find(pid, fd);
+  if (entry == nullptr) return nullptr;
+  const auto index = index_of(*entry);
+  return index ? things_[*index].get() : nullptr;
+}
+
+const Thing* Things::find(const ResourceId& real) const {
+  const auto known = by_real_.find(real);
+  return known == by_real_.end() ? nullptr : things_[known->second.back()].get();
+}
+
+bool Things::is_output(base::Pid pid, int fd) {
+  const Thing* thing = find(pid, fd);
+  return (thing != nullptr && thing->standard > 0) || fds_.is_output(pid, fd);
+}
+
+}  // namespace stucktrace::compare

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tracer/compare/normalise.h"
+#include "tracer/model/event.h"
+#include "tracer/model/fd_tracker.h"
+#include "tracer/model/timeline.h"
+
+namespace stucktrace::compare {
+
+// A pipe, socket, file ... as two runs agree to call it: by who made it and its number among what
+// that thread made ("P1:pipe#2"), by its place for what was there before ("stdin", "P1:fd5"), by
+// its path.
+struct Thing {
+  model::ResourceKind kind = model::ResourceKind::kUnknown;
+  model::ResourceId real;
+  std::string name;
+  int standard = -1;   // 0, 1, 2: the tree's own stdin, stdout, stderr
+  std::string target;  // pidfd: the role of its process
+  std::string bound;   // sockets: the address given by bind(2), "" none
+
+  // Something a thread can wait on for others; files and devices always answer.
+  bool can_block() const;
+};
+
+// Follows which descriptor of which process is which thing. The numbers of the kernel (inodes, ids
+// of eventfds) differ between runs and are used again, so descriptors are followed from what made
+// them through dup, fork and exec.
+class Things {
+ public:
+  // `normalise` must outlive this.
+  explicit Things(const Normaliser& normalise) : normalise_(&normalise) {}
+
+  // `maker` is the role of the event's thread, `is_root` says that its process is a root. Returns
+  // what the event made, in the order of its descriptors.
+  std::vector<Thing*> observe(const model::Event& event, const std::string& maker, bool is_root);
+
+  Thing* find(base::Pid pid, int fd);
+  // By the kernel's identity: the latest thing that had it.
+  const Thing* find(const model::ResourceId& real) const;
+  // A write to it is output that people read.
+  bool is_output(base::Pid pid, int fd);
+
+ private:
+  std::size_t add(Thing thing);
+  std::size_t inherited(const model::FdEntry& entry, base::Pid pid, const std::string& role,
+                        bool is_root);
+  std::size_t made(const model::FdEntry& entry, syscalls::Sys call, const std::string& maker);
+  std::string numbered(const std::string& maker, model::ResourceKind kind);
+  std::optional<std::size_t> same_as_before(const model::FdEntry& entry, base::Pid pid) const;
+  std::vector<model::FdEntry> translated(const std::vector<model::FdEntry>& entries, base::Pid pid,
+                                         const std::string& role, bool is_root);
+  static model::ResourceId id_of(std::size_t index, model::ResourceKind kind);
+  static std::optional<std::size_t> index_of(const model::FdEntry& entry);
+
+  const Normaliser* normalise_;
+  model::FdTracker fds_;  // its resources are id_of(index into things_)
+  std::vector<std::unique_ptr<Thing>> things_;
+  std::map<model::ResourceId, std::vector<std::size_t>> by_real_;
+  std::map<std::pair<std::string, model::ResourceKind>, int> counts_;
+};
+
+}  // namespace stucktrace::compare

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "tracer/base/ids.h"
+#include "tracer/base/result.h"
+#include "tracer/kernel/kcmp.h"
+#include "tracer/kernel/procfs.h"
+#include "tracer/model/resource.h"
+
+namespace stucktrace::engine {
+
+// "Is it the same?", asked of the kernel; replaced in tests over a made-up /proc.
+struct KernelProbes {
+  using Same = std::function<base::Result<bool>(base::Tid, base::Tid)>;
+  Same same_memory = kernel::same_memory;
+  Same same_fd_table = kernel::same_fd_table;
+};
+
+// Who on the machine holds what. The first question reads the descriptor links of every process
+// once (some microseconds a descriptor); the answers then all show that instant. Nothing is opened.
+class HolderScan {
+ public:
+  HolderScan(const kernel::Procfs& procfs, const KernelProbes& probes)
+      : procfs_(procfs), probes_(probes) {}
+
+  // Sorted. Sockets are found by inode whatever their kind says; file locks and message queues by
+  // device and inode.
+  std::vector<model::Holder> holders(const model::ResourceId& id);
+  // Processes with a writable shared mapping of the file, sorted. Reads every process's mappings
+  // the first time.
+  std::vector<base::Pid> mappers(std::uint64_t device, std::uint64_t inode);
+  // Processes whose descriptors could not be read: any of them may hold anything. Sorted; scans if
+  // nothing has been asked yet.
+  const std::vector<base::Pid>& unreadable();
+
+ private:
+  struct Located {  // an end in a table: the process's, or one thread's own
+    base::Pid pid;
+    base::Tid tid;  // 0: the process's table
+    int fd = -1;
+  };
+  void scan();
+  void scan_process(base::Pid pid);
+  // False where the directory cannot be read.
+  bool scan_table(base::Pid pid, base::Tid tid, std::size_t& found);
+  void scan_thread_tables(base::Pid pid, bool all);
+  bool can_hold_nothing(base::Pid pid) const;
+  void stat_paths();
+  void read_event_fds();
+  model::FdMode link_mode(const Located& end) const;
+  std::string table_path(const Located& end) const;
+
+  const kernel::Procfs& procfs_;
+  const KernelProbes& probes_;
+  bool scanned_ = false;
+  bool paths_done_ = false;
+  bool event_fds_done_ = false;
+  bool maps_done_ = false;
+  std::unordered_map<std::uint64_t, std::vector<Located>> pipes_;
+  std::unordered_map<std::uint64_t, std::vector<Located>> sockets_;
+  std::unordered_map<std::uint64_t, std::vector<Located>> event_fds_;
+  std::vector<Located> unread_event_fds_;
+  std::vector<Located> path_ends_;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::vector<Located>> files_;
+  std::map<std::uint64_t, std::vector<Located>> terminals_;    // by device number
+  std::map<std::uint64_t, std::vector<Located>> pty_masters_;  // by index
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::set<base::Pid>> mappers_;
+  std::vector<base::Pid> unreadable_;
+};
+
+}  // namespace stucktrace::engine

@@ -1,0 +1,175 @@
+// Waits on futexes (futex(2)).
+
+#include <fmt/format.h>
+#include <linux/futex.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <ctime>
+#include <vector>
+
+#include "tracer/engine/futex_roles.h"
+#include "tracer/engine/wait_context.h"
+
+namespace stucktrace::engine {
+namespace {
+
+using model::OnFutex;
+using model::ResourceKind;
+using model::Wait;
+using model::WaitKind;
+using syscalls::Sys;
+
+constexpr std::size_t kMaxVector = 128;  // FUTEX_WAITV_MAX
+
+const kernel::MapEntry* mapping_of(const std::vector<kernel::MapEntry>& maps,
+                                   base::RemoteAddr address) {
+  const auto at = std::ranges::find_if(maps, [&](const kernel::MapEntry& entry) {
+    return entry.start <= address.value() && address.value() < entry.end;
+  });
+  return at == maps.end() ? nullptr : &*at;
+}
+
+// A futex is one of an address space unless the page is shared memory: without the private flag
+// the kernel looks at the mapping, and so must we.
+void locate(const WaitContext& context, OnFutex& on) {
+  on.futex = {ResourceKind::kFutex, context.process.address_space, on.address.value(), 0};
+  if (on.is_private) return;
+  const auto maps = context.around.procfs.maps(context.process.pid);
+  if (!maps) return;
+  const kernel::MapEntry* mapping = mapping_of(*maps, on.address);
+  if (mapping == nullptr) return;
+  if (!mapping->shared) {
+    on.is_private = true;
+    return;
+  }
+  const std::uint64_t device = makedev(mapping->device_major, mapping->device_minor);
+  const std::uint64_t offset = mapping->offset + (on.address.value() - mapping->start);
+  on.futex = {ResourceKind::kFutex, device, mapping->inode, offset};
+  on.sharers = context.around.holders.mappers(device, mapping->inode);
+}
+
+bool is_alive(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid) {
+  const auto stat = procfs.stat(pid, tid);
+  return stat && stat->state != 'Z' && stat->state != 'X';
+}
+
+// The owner as our pid namespace numbers it. A number that means no live thread of a process with
+// the word in its memory is kept as it is: the owner is gone, or never was in this process (fork).
+void name_owner(const WaitContext& context, std::int32_t inner, OnFutex& on) {
+  if (const auto own = own_thread(context.process, inner)) {
+    on.owner = own;
+    on.owner_alive = true;
+    return;
+  }
+  on.owner = base::Tid{inner};
+  // In a pid namespace the number means nothing to us beyond the process's own threads.
+  if (on.is_private || !context.process.inner_tids.empty()) return;
+  on.owner_alive = std::ranges::any_of(on.sharers, [&](base::Pid sharer) {
+    return is_alive(context.around.procfs, sharer, *on.owner);
+  });
+}
+
+void read_word(const WaitContext& context, FutexCall call, Wait& wait) {
+  OnFutex on;
+  on.address = call.address;
+  on.is_private = call.is_private;
+  locate(context, on);
+  if (!context.memory.read_value(call.address, call.word)) {
+    on.word = model::unknown("the futex word could not be read");
+    wait.on.push_back(std::move(on));
+    return;
+  }
+  on.word = call.word;
+  const FutexRole found = find_futex_role(call, context.memory, [&context](std::int32_t tid) {
+    return own_thread(context.process, tid).has_value();
+  });
+  on.role = found.role;
+  if (found.owner) name_owner(context, *found.owner, on);
+  if (on.role == OnFutex::Role::kJoin) wait.kind = WaitKind::kThreadJoin;
+  wait.on.push_back(std::move(on));
+}
+
+void set_deadline(const WaitContext& context, base::RemoteAddr address, bool absolute, int clock_id,
+                  Wait& wait) {
+  wait.timeout = read_time(context, address);
+  if (!wait.timeout || !absolute) return;
+  wait.remaining = time_to(context, clock_id, *wait.timeout);
+  wait.timeout = wait.remaining;
+}
+
+void read_classic(const WaitContext& context, Wait& wait) {
+  const int operation = context.int_arg(1);
+  const int command = operation & FUTEX_CMD_MASK;
+  constexpr int kLockPi2 = 13;  // FUTEX_LOCK_PI2, Linux 5.14
+  FutexCall call;
+  call.address = context.pointer(0);
+  call.expected = static_cast<std::uint32_t>(context.arg(2));
+  call.is_private = (operation & FUTEX_PRIVATE_FLAG) != 0;
+  call.is_pi = command == FUTEX_LOCK_PI || command == kLockPi2;
+  call.is_bitset = command == FUTEX_WAIT_BITSET;
+  call.has_timeout = context.arg(3) != 0;
+  const bool realtime = (operation & FUTEX_CLOCK_REALTIME) != 0 || command == FUTEX_LOCK_PI;
+  set_deadline(context, context.pointer(3), command != FUTEX_WAIT,
+               realtime ? CLOCK_REALTIME : CLOCK_MONOTONIC, wait);
+  read_word(context, call, wait);
+}
+
+// futex_wait(uaddr, val, mask, flags, timeout, clockid), Linux 6.7. Flags as of futex2.
+void read_futex2(const WaitContext& context, Wait& wait) {
+  constexpr std::uint64_t kPrivate2 = FUTEX_PRIVATE_FLAG;
+  FutexCall call;
+  call.address = context.pointer(0);
+  call.expected = static_cast<std::uint32_t>(context.arg(1));
+  call.is_private = (context.arg(3) & kPrivate2) != 0;
+  call.is_bitset = true;
+  call.has_timeout = context.arg(4) != 0;
+  set_deadline(context, context.pointer(4), true, context.int_arg(5), wait);
+  read_word(context, call, wait);
+}
+
+}  // namespace
+
+Wait read_futex(const WaitContext& context) {
+  Wait wait;
+  wait.kind = WaitKind::kFutex;
+  if (context.id == Sys::futex_wait) {
+    read_futex2(context, wait);
+  } else {
+    read_classic(context, wait);
+  }
+  return wait;
+}
+
+// futex_waitv(waiters, count, flags, timeout, clockid), Linux 5.16.
+Wait read_futex_vector(const WaitContext& context) {
+  struct Waiter {
+    std::uint64_t value;
+    std::uint64_t address;
+    std::uint32_t flags;
+    std::uint32_t reserved;
+  };
+  static_assert(sizeof(Waiter) == 24);
+  Wait wait;
+  wait.kind = WaitKind::kFutex;
+  const std::size_t count = std::min<std::size_t>(context.arg(1), kMaxVector);
+  for (std::size_t i = 0; i < count; ++i) {
+    Waiter waiter{};
+    const base::RemoteAddr at{context.arg(0) + i * sizeof(Waiter)};
+    if (!context.memory.read_value(at, waiter)) {
+      wait.on.push_back(model::OnUnknown{"the futex list could not be read"});
+      break;
+    }
+    FutexCall call;
+    call.address = base::RemoteAddr{waiter.address};
+    call.expected = static_cast<std::uint32_t>(waiter.value);
+    call.is_private = (waiter.flags & FUTEX_PRIVATE_FLAG) != 0;
+    call.is_bitset = true;
+    call.has_timeout = context.arg(3) != 0;
+    read_word(context, call, wait);
+  }
+  set_deadline(context, context.pointer(3), true, context.int_arg(4), wait);
+  return wait;
+}
+
+}  // namespace stucktrace::engine

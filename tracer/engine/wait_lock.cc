@@ -1,0 +1,185 @@
+// Waits on file locks, System V semaphores and message queues.
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include "tracer/engine/wait_context.h"
+
+namespace stucktrace::engine {
+namespace {
+
+using kernel::FdInfo;
+using model::FdMode;
+using model::ResourceId;
+using model::ResourceKind;
+using model::Wait;
+using model::WaitKind;
+using syscalls::Sys;
+
+// The lock somebody asks for.
+struct Wanted {
+  enum class Type : std::uint8_t { kFlock, kPosix, kOfd } type = Type::kPosix;
+  bool exclusive = true;
+  std::uint64_t start = 0;
+  std::optional<std::uint64_t> end = {};  // inclusive; nullopt = to the end of the file
+};
+
+bool overlap(const Wanted& wanted, const FdInfo::Lock& held) {
+  const std::uint64_t wanted_end = wanted.end.value_or(UINT64_MAX);
+  const std::uint64_t held_end = held.end.value_or(UINT64_MAX);
+  return wanted.start <= held_end && held.start <= wanted_end;
+}
+
+// flock and fcntl locks do not see each other; POSIX and open-file-description locks do (fcntl(2)).
+bool conflicts(const Wanted& wanted, const FdInfo::Lock& held) {
+  if (held.waiting) return false;
+  const bool flock = wanted.type == Wanted::Type::kFlock;
+  if (flock != (held.type == "FLOCK")) return false;
+  if (!flock && held.type != "POSIX" && held.type != "OFDLCK") return false;
+  if (!wanted.exclusive && held.mode != "WRITE") return false;
+  return flock || overlap(wanted, held);
+}
+
+std::string describe(const FdInfo::Lock& lock) {
+  const std::string end = lock.end ? std::to_string(*lock.end) : std::string{"EOF"};
+  return fmt::format("{} {} {}-{}", lock.type, lock.mode, lock.start, end);
+}
+
+// The lock lines in fdinfo are the truth: the pid in /proc/locks is who took a flock, and may be
+// long dead while a child keeps the open file; an OFD lock has none at all.
+void find_owners(const WaitContext& context, const Wanted& wanted, model::OnLock& on) {
+  const auto add = [&on](base::Pid pid, const FdInfo::Lock& lock) {
+    on.owners.push_back(pid);
+    if (on.description.empty()) on.description = describe(lock);
+  };
+  for (const model::Holder& holder : context.around.holders.holders(on.file)) {
+    const auto info = context.around.procfs.fdinfo(holder.pid, holder.fd);
+    if (!info) continue;
+    for (const FdInfo::Lock& lock : info->locks) {
+      // A process's POSIX locks never conflict with each other.
+      const bool is_own = lock.type == "POSIX" && wanted.type == Wanted::Type::kPosix &&
+                          holder.pid == context.process.pid;
+      if (!is_own && conflicts(wanted, lock)) add(holder.pid, lock);
+    }
+  }
+  if (on.owners.empty()) {
+    for (const FdInfo::Lock& lock :
+         context.around.procfs.locks().value_or(std::vector<FdInfo::Lock>{})) {
+      const std::uint64_t device = makedev(static_cast<unsigned>(lock.device_major),
+                                           static_cast<unsigned>(lock.device_minor));
+      const bool same_file = lock.inode == on.file.inode && device == on.file.device;
+      const bool has_owner = lock.pid > 0 && lock.pid != context.process.pid.value();
+      if (same_file && has_owner && lock.type == "POSIX" && conflicts(wanted, lock)) {
+        add(base::Pid{lock.pid}, lock);
+      }
+    }
+  }
+  std::ranges::sort(on.owners);
+  on.owners.erase(std::unique(on.owners.begin(), on.owners.end()), on.owners.end());
+}
+
+Wait lock_wait(const WaitContext& context, const Wanted& wanted) {
+  const auto entry = find_fd(context, context.int_arg(0));
+  if (!entry) return unknown_wait(WaitKind::kFileLock, "the locked descriptor is not in sight");
+  Wait wait;
+  wait.kind = WaitKind::kFileLock;
+  model::OnLock on;
+  on.file = {ResourceKind::kFileLock, entry->resource.device, entry->resource.inode, 0};
+  context.around.notes.labels[on.file] = entry->label;
+  find_owners(context, wanted, on);
+  const bool seen = !on.owners.empty();
+  wait.on.push_back(std::move(on));
+  if (!seen) wait.on.push_back(model::OnUnknown{"who holds the lock cannot be seen"});
+  return wait;
+}
+
+// struct flock of the kernel, x86-64.
+struct RemoteFlock {
+  std::int16_t type;
+  std::int16_t whence;
+  std::int32_t padding;
+  std::int64_t start;
+  std::int64_t length;
+};
+
+Wait queue_wait(ResourceKind kind, std::uint64_t id, FdMode direction) {
+  Wait wait;
+  wait.on.push_back(model::OnFd{-1, {kind, 0, id, 0}, direction});
+  return wait;
+}
+
+}  // namespace
+
+Wait read_flock(const WaitContext& context) {
+  Wanted wanted;
+  wanted.type = Wanted::Type::kFlock;
+  wanted.exclusive = (context.arg(1) & LOCK_EX) != 0;
+  return lock_wait(context, wanted);
+}
+
+std::optional<Wait> read_fcntl_lock(const WaitContext& context) {
+  constexpr std::uint64_t kSetWait = 7, kSetWait64 = 14, kOfdSetWait = 38;  // F_*SETLKW*
+  const std::uint64_t command = context.arg(1);
+  const bool waits = command == kSetWait || command == kOfdSetWait ||
+                     (context.is_32_bit() && command == kSetWait64);
+  if (!waits) return std::nullopt;
+  Wanted wanted;
+  if (command == kOfdSetWait) wanted.type = Wanted::Type::kOfd;
+  RemoteFlock request{};
+  // A range counted from the position or the end of the file, or one of a 32-bit task, is taken as
+  // the whole file: more owners than needed, never fewer.
+  if (!context.is_32_bit() && context.memory.read_value(context.pointer(2), request)) {
+    wanted.exclusive = request.type != F_RDLCK;
+    if (request.whence == SEEK_SET && request.start >= 0 && request.length >= 0) {
+      wanted.start = static_cast<std::uint64_t>(request.start);
+      if (request.length > 0) {
+        wanted.end = wanted.start + static_cast<std::uint64_t>(request.length) - 1;
+      }
+    }
+  }
+  return lock_wait(context, wanted);
+}
+
+Wait read_sysv_semaphore(const WaitContext& context) {
+  struct Operation {
+    std::uint16_t number;
+    std::int16_t change;
+    std::int16_t flags;
+  };
+  static_assert(sizeof(Operation) == 6);
+  // The number of the semaphore within its set goes into the identity, from the first operation.
+  Operation first{};
+  const bool known = context.memory.read_value(context.pointer(1), first);
+  Wait wait = queue_wait(ResourceKind::kSysvSemaphore, context.arg(0) & UINT32_MAX, FdMode::kRead);
+  wait.kind = WaitKind::kSemaphore;
+  if (known) std::get<model::OnFd>(wait.on.front()).resource.offset = first.number;
+  if (context.id == Sys::semtimedop) wait.timeout = read_time(context, context.pointer(3));
+  return wait;
+}
+
+Wait read_sysv_queue(const WaitContext& context) {
+  Wait wait = queue_wait(ResourceKind::kSysvQueue, context.arg(0) & UINT32_MAX,
+                         context.id == Sys::msgrcv ? FdMode::kRead : FdMode::kWrite);
+  wait.kind = WaitKind::kMsgQueue;
+  return wait;
+}
+
+Wait read_posix_queue(const WaitContext& context) {
+  const bool receives = context.id == Sys::mq_timedreceive;
+  Wait wait = read_fd_call(context, context.int_arg(0), receives ? FdMode::kRead : FdMode::kWrite);
+  wait.kind = WaitKind::kMsgQueue;
+  constexpr int kRealtime = 0;  // mq_timedsend(3): the deadline is on CLOCK_REALTIME
+  if (const auto deadline = read_time(context, context.pointer(4))) {
+    wait.remaining = time_to(context, kRealtime, *deadline);
+    wait.timeout = wait.remaining;
+  }
+  return wait;
+}
+
+}  // namespace stucktrace::engine

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "syscalls/memory.h"
+#include "tracer/base/clock.h"
+#include "tracer/base/ids.h"
+#include "tracer/engine/holder_scan.h"
+#include "tracer/engine/thread_sample.h"
+#include "tracer/kernel/procfs.h"
+#include "tracer/kernel/sock_diag.h"
+#include "tracer/model/snapshot.h"
+
+namespace stucktrace::engine {
+
+// What the reading of a wait needs to know of the thread's process.
+struct ProcessView {
+  base::Pid pid;
+  std::uint64_t address_space = 0;
+  std::int32_t process_group = 0;
+  std::int32_t terminal = 0;
+  std::vector<std::int32_t> ns_pids;
+  const std::vector<model::FdEntry>* fds = nullptr;  // nullptr: could not be read
+  std::vector<base::Tid> live_threads;               // sorted; no zombies
+  // Tids as the process itself knows them; empty where it lives in our pid namespace.
+  std::map<std::int32_t, base::Tid> inner_tids;
+};
+
+// Facts about resources that only a waiting thread's memory tells.
+struct ResourceNotes {
+  std::map<model::ResourceId, model::ResourceId> peers;  // a connecting socket -> the listener
+  std::map<model::ResourceId, std::string> labels;       // a fifo -> the path it is opened by
+};
+
+// What all readings of one snapshot share.
+struct Surroundings {
+  const kernel::Procfs& procfs;
+  const base::Clock& clock;
+  const KernelProbes& probes;
+  HolderScan& holders;
+  ResourceNotes& notes;
+  const kernel::SocketTable* sockets = nullptr;  // nullptr: could not be asked
+  base::Pid tracer_self;                         // what we trace ourselves is not stopped for long
+};
+
+// What `thread` waits for: its state first, then its system call with the arguments' memory, wchan
+// only as a hint. Never fails: what cannot be known becomes OnUnknown with the reason.
+model::Wait read_wait(const Surroundings& around, const ProcessView& process, base::Tid tid,
+                      const ThreadSample& thread, const syscalls::RemoteMemory& memory);
+
+}  // namespace stucktrace::engine

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "tracer/base/ids.h"
+#include "tracer/model/known.h"
+#include "tracer/model/resource.h"
+
+namespace stucktrace::kernel {
+
+// What one end of a pipe, fifo or socket says of itself now.
+struct EndState {
+  model::Known<std::uint64_t> capacity = model::unknown("not asked");  // pipes: F_GETPIPE_SZ
+  model::Known<std::uint64_t> queued = model::unknown("not asked");    // bytes to be read from here
+  model::Known<bool> writable = model::unknown("not asked");           // POLLOUT or POLLERR
+  model::Known<bool> readable = model::unknown("not asked");           // POLLIN or POLLHUP
+};
+
+// Copies descriptor `fd` of the process for some microseconds (pidfd.h), asks, closes it. Message
+// queues are counted in messages. Everything is unknown, with the reason, where the copy is refused
+// or the descriptor no longer is `expected`. `tid` names a live thread where the main one has
+// ended.
+EndState probe_end(base::Pid pid, base::Tid tid, int fd, const model::ResourceId& expected);
+
+}  // namespace stucktrace::kernel

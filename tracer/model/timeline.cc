@@ -1,0 +1,93 @@
+#include "tracer/model/timeline.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace stucktrace::model {
+namespace {
+
+void merge(syscalls::CapturedMemory& into, const syscalls::CapturedMemory& from) {
+  for (const auto& range : from.ranges()) into.add(range.address, from.bytes(range));
+}
+
+Call begin(const Event& event, const syscalls::RawCall& raw) {
+  Call call;
+  call.pid = event.pid;
+  call.tid = event.tid;
+  call.first_sequence = event.sequence;
+  call.start = event.at;
+  call.raw = raw;
+  return call;
+}
+
+}  // namespace
+
+std::optional<Call> CallPairer::observe(const Event& event) {
+  const auto take = [this](base::Tid tid) -> std::optional<Call> {
+    const auto at = open_.find(tid);
+    if (at == open_.end()) return std::nullopt;
+    std::optional<Call> call = std::move(at->second);
+    open_.erase(at);
+    return call;
+  };
+
+  if (const auto* enter = std::get_if<SyscallEnter>(&event.data)) {
+    // A call still open here lost its exit; it goes out without an end.
+    std::optional<Call> lost = take(event.tid);
+    Call call = begin(event, enter->call);
+    call.open_at_attach = enter->open_at_attach;
+    call.memory = enter->memory;
+    open_[event.tid] = std::move(call);
+    return lost;
+  }
+  if (const auto* exit = std::get_if<SyscallExit>(&event.data)) {
+    std::optional<Call> call = take(event.tid);
+    if (!call || call->raw.number != exit->call.number) call = begin(event, exit->call);
+    call->end = event.at;
+    call->result = exit->result;
+    call->made_fds = exit->made_fds;
+    merge(call->memory, exit->memory);
+    return call;
+  }
+  if (const auto* exec = std::get_if<Exec>(&event.data)) {
+    std::erase_if(open_, [&](const auto& item) {
+      return item.second.pid == event.pid && item.first != event.tid &&
+             item.first != exec->former_tid;
+    });
+    if (!exec->former_tid || exec->former_tid == event.tid) return std::nullopt;
+    // The caller's execve goes on under the leader's tid; whatever the leader was in ended with it.
+    std::optional<Call> leader = take(event.tid);
+    if (std::optional<Call> caller = take(exec->former_tid)) {
+      caller->tid = event.tid;
+      open_[event.tid] = std::move(*caller);
+    }
+    return leader;
+  }
+  if (std::holds_alternative<TaskExit>(event.data)) return take(event.tid);
+  return std::nullopt;
+}
+
+const Call* CallPairer::open_call(base::Tid tid) const {
+  const auto at = open_.find(tid);
+  return at == open_.end() ? nullptr : &at->second;
+}
+
+std::vector<const Call*> CallPairer::open_calls() const {
+  std::vector<const Call*> calls;
+  calls.reserve(open_.size());
+  for (const auto& [tid, call] : open_) calls.push_back(&call);
+  std::ranges::sort(calls, {}, &Call::tid);
+  return calls;
+}
+
+std::vector<Call> CallPairer::close() {
+  std::vector<Call> calls;
+  calls.reserve(open_.size());
+  for (auto& [tid, call] : open_) calls.push_back(std::move(call));
+  open_.clear();
+  std::ranges::sort(calls, {},
+                    [](const Call& call) { return std::pair{call.start, call.first_sequence}; });
+  return calls;
+}
+
+}  // namespace stucktrace::model

@@ -1,0 +1,238 @@
+#include "tracer/render/call_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "syscalls/decode.h"
+#include "syscalls/io.h"
+#include "tracer/base/text.h"
+#include "tracer/render/escape.h"
+
+namespace stucktrace::render {
+namespace {
+
+using model::FdEntry;
+using model::FdMode;
+using model::Holder;
+using model::ResourceKind;
+using syscalls::ArgKind;
+using syscalls::Sys;
+using syscalls::Value;
+
+template <class T>
+bool is(const Value& value) {
+  return std::holds_alternative<T>(value.data);
+}
+
+base::Nanoseconds as_duration(const syscalls::Duration& value) {
+  constexpr std::int64_t kMostSeconds = 9'000'000'000;  // stays inside 64 bits of nanoseconds
+  return std::chrono::seconds{std::clamp(value.seconds, -kMostSeconds, kMostSeconds)} +
+         base::Nanoseconds{std::clamp<std::int64_t>(value.nanoseconds, 0, 999'999'999)};
+}
+
+// Counts that repeat what another argument shows.
+bool repeats_another(std::string_view name) {
+  return name == "nfds" || name == "n" || name == "maxevents" || name == "iovcnt" ||
+         name == "vlen" || name == "addrlen" || name == "addr_len" || name == "sigsetsize";
+}
+
+bool times_out_with_zero(Sys call) {
+  return call == Sys::poll || call == Sys::ppoll || call == Sys::select || call == Sys::pselect6 ||
+         call == Sys::epoll_wait || call == Sys::epoll_pwait || call == Sys::epoll_pwait2;
+}
+
+bool ends_with_zero(Sys call) {
+  return call == Sys::read || call == Sys::pread64 || call == Sys::readv || call == Sys::recvfrom ||
+         call == Sys::recvmsg;
+}
+
+}  // namespace
+
+struct CallText::Context {
+  base::Pid pid;
+  const std::vector<FdEntry>& made;
+  const FdNames& names;
+};
+
+std::string CallText::process(std::int32_t pid) const {
+  const std::string role = tree_.process_role(base::Pid{pid});
+  return role == "?" ? fmt::format("{}", pid) : role;
+}
+
+std::string CallText::holders(const std::vector<Holder>& holders) const {
+  constexpr std::size_t kShown = 4;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(holders.size(), kShown); ++i) {
+    text +=
+        fmt::format("{}{}:{}", i == 0 ? "" : ", ", process(holders[i].pid.value()), holders[i].fd);
+  }
+  if (holders.size() > kShown) text += fmt::format(", {} more", holders.size() - kShown);
+  return text;
+}
+
+std::string CallText::other_end(base::Pid pid, const FdEntry& entry) const {
+  const ResourceKind kind = entry.resource.kind;
+  if (kind == ResourceKind::kPipe || kind == ResourceKind::kFifo) {
+    const bool out = model::writes(entry.mode);
+    const bool in = model::reads(entry.mode);
+    if (!out && !in) return {};
+    // A descriptor for both directions has everybody else at its other end.
+    const FdMode wanted = out && in ? FdMode::kBoth : out ? FdMode::kRead : FdMode::kWrite;
+    auto others = fds_.holders(entry.resource, wanted);
+    std::erase_if(others,
+                  [&](const Holder& holder) { return holder.pid == pid && holder.fd == entry.fd; });
+    if (others.empty()) return {};
+    return fmt::format(" {} {}", out && in ? "↔" : out ? "→" : "←", holders(others));
+  }
+  if (const auto pair = pairs_.find(entry.resource); pair != pairs_.end()) {
+    const auto others = fds_.holders(pair->second, FdMode::kBoth);
+    if (!others.empty()) return fmt::format(" ↔ {}", holders(others));
+  }
+  return {};
+}
+
+std::string CallText::fd(base::Pid pid, const FdEntry& entry) const {
+  std::string what;
+  switch (entry.resource.kind) {
+    case ResourceKind::kUnknown:
+      return fmt::format("{}", entry.fd);
+    case ResourceKind::kFifo:
+    case ResourceKind::kTty:
+    case ResourceKind::kPtyMaster:
+    case ResourceKind::kRegularFile:
+    case ResourceKind::kDirectory:
+    case ResourceKind::kCharDevice:
+    case ResourceKind::kBlockDevice:
+    case ResourceKind::kMessageQueue:
+    case ResourceKind::kMemFd:
+      what = path_text(entry.label, text_limit_);
+      break;
+    case ResourceKind::kPipe:
+    case ResourceKind::kUnixSocket:
+    case ResourceKind::kTcpSocket:
+    case ResourceKind::kOtherSocket:
+      what = to_string(entry.resource);
+      break;
+    default:  // anonymous inodes share a number that says nothing
+      what = kind_word(entry.resource.kind);
+  }
+  if (what.empty()) what = kind_word(entry.resource.kind);
+  return fmt::format("{}<{}{}>", entry.fd, what, other_end(pid, entry));
+}
+
+std::string CallText::fd(base::Pid pid, int fd) const {
+  const FdEntry* entry = fds_.find(pid, fd);
+  return entry == nullptr ? fmt::format("{}", fd) : this->fd(pid, *entry);
+}
+
+void CallText::pair(const model::ResourceId& one, const model::ResourceId& other) {
+  constexpr std::size_t kMost = 4096;
+  if (pairs_.size() >= kMost) pairs_.clear();
+  pairs_[one] = other;
+  pairs_[other] = one;
+}
+
+std::string CallText::value(const Value& value, const Context& context, int depth) const {
+  constexpr int kDeepest = 8;
+  if (depth > kDeepest) return "…";
+  if (const auto* descriptor = std::get_if<syscalls::Fd>(&value.data)) {
+    const int number = descriptor->fd;
+    for (const FdEntry& made : context.made) {
+      if (made.fd == number) return fd(context.pid, made);
+    }
+    if (const auto name = context.names.find(number); name != context.names.end()) {
+      return name->second;
+    }
+    if (number >= 0) return fd(context.pid, number);
+  }
+  if (const auto* task = std::get_if<syscalls::PidValue>(&value.data); task && task->pid > 0) {
+    return process(task->pid);
+  }
+  if (const auto* array = std::get_if<syscalls::Array>(&value.data)) {
+    std::string text = "[";
+    for (const Value& item : array->items) {
+      if (text.size() > 1) text += ", ";
+      text += this->value(item, context, depth + 1);
+    }
+    return text + (array->cut ? ", …]" : "]");
+  }
+  if (const auto* record = std::get_if<syscalls::Struct>(&value.data)) {
+    std::string text = "{";
+    for (const syscalls::Field& field : record->fields) {
+      if (text.size() > 1) text += ", ";
+      text += field.name + "=" + this->value(field.value, context, depth + 1);
+    }
+    return text + "}";
+  }
+  if (const auto* time = std::get_if<syscalls::Duration>(&value.data); time && compact_) {
+    return base::human_duration(as_duration(*time));
+  }
+  return base::escape_text(syscalls::to_text(value, text_limit_));
+}
+
+// "" where the argument is not worth a word.
+std::string CallText::argument(const syscalls::DecodedCall& decoded, std::size_t index,
+                               const Context& context) const {
+  const syscalls::Argument& argument = decoded.args[index];
+  if (!compact_) return value(argument.value, context, 0);
+  const bool known = decoded.row != nullptr && index < decoded.row->args.size();
+  const ArgKind kind = known ? decoded.row->args[index].kind : ArgKind::kRaw;
+  if (is<syscalls::Null>(argument.value) || is<syscalls::Address>(argument.value) ||
+      is<syscalls::Buffer>(argument.value) || repeats_another(argument.name)) {
+    return {};
+  }
+  if (const auto* flags = std::get_if<syscalls::Flags>(&argument.value.data);
+      flags && flags->raw == 0) {
+    return {};
+  }
+  if (kind == ArgKind::kSize) return value(argument.value, context, 0) + " bytes";
+  if (kind == ArgKind::kTimeoutMs) {
+    if (const auto* ms = std::get_if<syscalls::Integer>(&argument.value.data)) {
+      if (ms->value < 0) return {};
+      return base::human_duration(std::chrono::milliseconds{ms->value});
+    }
+  }
+  return value(argument.value, context, 0);
+}
+
+std::string CallText::result(const syscalls::DecodedCall& decoded, const Context& context) const {
+  return decoded.result ? value(*decoded.result, context, 0) : std::string{};
+}
+
+std::string CallText::call(const model::Call& call, const FdNames& names) const {
+  const auto decoded = syscalls::decode(call.raw, call.result, call.memory);
+  const Context context{call.pid, call.made_fds, names};
+  std::string text = decoded.name + "(";
+  bool first = true;
+  for (std::size_t i = 0; i < decoded.args.size(); ++i) {
+    const std::string word = argument(decoded, i, context);
+    if (word.empty()) continue;
+    if (!std::exchange(first, false)) text += ", ";
+    text += word;
+  }
+  text += ")";
+  if (!call.result) return text;
+  if (call.result->is_error) return text + " = " + syscalls::error_name(call.result->value);
+  const std::string meaning = result(decoded, context);
+  text += " = " + (meaning.empty() ? fmt::format("{}", call.result->value) : meaning);
+  if (call.result->value == 0 && times_out_with_zero(call.sys())) text += " (time-out)";
+  if (call.result->value == 0 && ends_with_zero(call.sys())) text += " (end of file)";
+  return text;
+}
+
+FdNames CallText::names_of(const model::Call& call) const {
+  FdNames names;
+  constexpr std::size_t kMost = 64;
+  const auto add = [&](int number) {
+    if (names.size() < kMost) names.emplace(number, fd(call.pid, number));
+  };
+  if (const auto one = syscalls::io_fd(call.raw)) add(*one);
+  for (const auto& each : syscalls::io_fds(call.raw)) add(each.fd);
+  for (const auto& polled : syscalls::polled_fds(call.raw, call.memory)) add(polled.fd);
+  return names;
+}
+
+}  // namespace stucktrace::render

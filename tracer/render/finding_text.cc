@@ -1,0 +1,53 @@
+#include "tracer/render/finding_text.h"
+
+#include <fmt/format.h>
+
+#include "tracer/base/text.h"
+#include "tracer/render/escape.h"
+
+namespace stucktrace::render {
+namespace {
+
+// Sentences of the diagnosis are long on purpose; only hostile lengths are cut.
+constexpr std::size_t kSentence = 2000;
+
+}  // namespace
+
+std::string certainty_words(const model::Finding& finding) {
+  switch (finding.certainty) {
+    case model::Certainty::kProven:
+      return "STUCK (proven)";
+    case model::Certainty::kUntil:
+      if (!finding.resolves_in) return "STUCK until a time-out";
+      return fmt::format("STUCK until a time-out, at most {}",
+                         base::human_duration(*finding.resolves_in));
+    case model::Certainty::kLikely:
+      return "LIKELY STUCK";
+  }
+  return "LIKELY STUCK";
+}
+
+std::string verdict_sentence(const model::Finding& finding) {
+  return fmt::format("{}: {}", certainty_words(finding),
+                     terminal_text(finding.headline, kSentence));
+}
+
+std::string link_sentence(const model::ChainLink& link) {
+  std::string text = terminal_text(link.who, kSentence) + " " + terminal_text(link.what, kSentence);
+  if (!link.on.empty()) text += " on " + terminal_text(link.on, kSentence);
+  if (link.since) text += ", for " + base::human_duration(*link.since);
+  return text;
+}
+
+std::string resolved_words(const model::FindingRecord& record) {
+  std::string text = "WAS STUCK";
+  if (record.resolved_at) {
+    text += " " + base::human_duration(*record.resolved_at - record.stalled_since);
+  }
+  if (!record.resolved_by.empty()) {
+    text += " until " + terminal_text(record.resolved_by, kSentence);
+  }
+  return text;
+}
+
+}  // namespace stucktrace::render

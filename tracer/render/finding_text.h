@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+#include "tracer/model/verdict.h"
+
+namespace stucktrace::render {
+
+// Words around what the diagnosis says; nothing is concluded here. All safe for a terminal.
+
+// "STUCK (proven)", "STUCK until its time-out, at most 4.2 s", "LIKELY STUCK".
+std::string certainty_words(const model::Finding& finding);
+// certainty_words and the headline.
+std::string verdict_sentence(const model::Finding& finding);
+// "who what on …, for 4.9 s".
+std::string link_sentence(const model::ChainLink& link);
+// "WAS STUCK 4.9 s until P1 read the pipe (fd 3)"; only for a resolved record.
+std::string resolved_words(const model::FindingRecord& record);
+
+}  // namespace stucktrace::render

@@ -1,0 +1,368 @@
+#include "tracer/render/json_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "syscalls/decode.h"
+
+namespace stucktrace::render {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using model::Finding;
+using model::Report;
+
+std::int64_t ms(base::Nanoseconds duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
+Json maybe_ms(const std::optional<base::Nanoseconds>& duration) {
+  return duration ? Json(ms(*duration)) : Json(nullptr);
+}
+
+template <class T>
+Json maybe(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json maybe_id(const std::optional<model::ResourceId>& id) {
+  return id ? Json(to_string(*id)) : Json(nullptr);
+}
+
+// "2026-03-01T12:00:05.250Z"
+std::string iso_time(base::Nanoseconds wall) {
+  const auto whole = std::chrono::floor<std::chrono::seconds>(wall);
+  const std::time_t seconds = whole.count();
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900,
+                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                     ms(wall - whole));
+}
+
+template <class Id>
+Json numbers(const std::vector<Id>& ids) {
+  Json list = Json::array();
+  for (const Id id : ids) list.push_back(id.value());
+  return list;
+}
+
+std::string hex(std::uint64_t value) {
+  // Beyond 53 bits JSON numbers are not portable.
+  return fmt::format("{:#x}", value);
+}
+
+std::string_view direction(model::FdMode mode) {
+  switch (mode) {
+    case model::FdMode::kNone:
+      return "none";
+    case model::FdMode::kRead:
+      return "read";
+    case model::FdMode::kWrite:
+      return "write";
+    case model::FdMode::kBoth:
+      return "both";
+  }
+  return "none";
+}
+
+// ---- waits --------------------------------------------------------------------------------------
+
+struct OnJson {
+  Json operator()(const model::OnFd& on) const {
+    return {{"type", "fd"},
+            {"fd", on.fd},
+            {"resource", to_string(on.resource)},
+            {"direction", direction(on.direction)}};
+  }
+  Json operator()(const model::OnChildren& on) const {
+    using enum model::OnChildren::Which;
+    const char* which = on.which == kOne ? "one" : on.which == kAny ? "any" : "group";
+    return {{"type", "children"},
+            {"which", which},
+            {"selector", on.selector},
+            {"children", numbers(on.children)}};
+  }
+  Json operator()(const model::OnFutex& on) const {
+    return {{"type", "futex"},
+            {"resource", to_string(on.futex)},
+            {"address", hex(on.address.value())},
+            {"private", on.is_private},
+            {"role", role(on.role)},
+            {"owner", on.owner ? Json(on.owner->value()) : Json(nullptr)},
+            {"owner_alive", on.owner_alive}};
+  }
+  Json operator()(const model::OnTask& on) const {
+    return {{"type", "task"}, {"pid", on.pid.value()}};
+  }
+  Json operator()(const model::OnLock& on) const {
+    return {{"type", "lock"},
+            {"resource", to_string(on.file)},
+            {"owners", numbers(on.owners)},
+            {"description", on.description}};
+  }
+  Json operator()(const model::OnSignal&) const { return {{"type", "signal"}}; }
+  Json operator()(const model::OnOutside& on) const {
+    return {{"type", "outside"}, {"who", on.who}};
+  }
+  Json operator()(const model::OnUnknown& on) const {
+    return {{"type", "unknown"}, {"because", on.because}};
+  }
+
+ private:
+  static std::string_view role(model::OnFutex::Role role) {
+    using enum model::OnFutex::Role;
+    switch (role) {
+      case kUnknown:
+        return "unknown";
+      case kMutex:
+        return "mutex";
+      case kPiMutex:
+        return "pi-mutex";
+      case kJoin:
+        return "join";
+      case kRwlockWriter:
+        return "rwlock-writer";
+      case kRwlockReader:
+        return "rwlock-reader";
+    }
+    return "unknown";
+  }
+};
+
+// The resource of a wait that has just one.
+std::optional<model::ResourceId> only_resource(const model::Wait& wait) {
+  if (wait.on.size() != 1) return std::nullopt;
+  if (const auto* fd = std::get_if<model::OnFd>(&wait.on[0])) return fd->resource;
+  if (const auto* futex = std::get_if<model::OnFutex>(&wait.on[0])) return futex->futex;
+  if (const auto* lock = std::get_if<model::OnLock>(&wait.on[0])) return lock->file;
+  return std::nullopt;
+}
+
+Json wait_json(const model::Thread& thread) {
+  const model::Wait& wait = thread.wait;
+  Json syscall = nullptr;
+  Json args = Json::array();
+  if (thread.syscall) {
+    const syscalls::RawCall& call = thread.syscall->call;
+    const syscalls::SyscallRow* row = syscalls::find_row(call.abi, call.number);
+    syscall = row != nullptr ? std::string(row->name) : fmt::format("syscall_{}", call.number);
+    const std::size_t count =
+        row != nullptr ? std::min<std::size_t>(row->arg_count, call.args.size()) : call.args.size();
+    for (std::size_t i = 0; i < count; ++i) args.push_back(hex(call.args[i]));
+  }
+  Json on = Json::array();
+  for (const model::WaitOn& each : wait.on) on.push_back(std::visit(OnJson{}, each));
+  return {{"kind", to_string(wait.kind)},
+          {"syscall", syscall},
+          {"args", args},
+          {"call", thread.call_text},
+          {"resource", maybe_id(only_resource(wait))},
+          {"timeout_ms", maybe_ms(wait.timeout)},
+          {"remaining_ms", maybe_ms(wait.remaining)},
+          {"polling", wait.polling},
+          {"polling_text", wait.polling_text},
+          {"inferred", wait.inferred},
+          {"on", on}};
+}
+
+// ---- processes ----------------------------------------------------------------------------------
+
+using Verdicts = std::map<base::Tid, model::ThreadVerdict>;
+
+Json thread_json(const model::Thread& thread, const Report& report, const Verdicts& verdicts) {
+  Json stack = Json::array();
+  for (const model::NativeFrame& frame : thread.stack) {
+    stack.push_back({{"pc", hex(frame.pc)},
+                     {"function", frame.function},
+                     {"module", frame.module},
+                     {"offset", hex(frame.offset)},
+                     {"file", frame.file},
+                     {"line", frame.line}});
+  }
+  Json python = Json::array();
+  for (const model::PythonFrame& frame : thread.python) {
+    python.push_back({{"function", frame.function}, {"file", frame.file}, {"line", frame.line}});
+  }
+  const auto verdict = verdicts.find(thread.tid);
+  std::optional<base::Nanoseconds> since;
+  if (thread.waiting_since) since = report.snapshot->taken_at - *thread.waiting_since;
+  return {{"tid", thread.tid.value()},
+          {"comm", thread.comm},
+          {"name", thread.name},
+          {"state", std::string(1, thread.state)},
+          {"verdict", verdict == verdicts.end() ? Json(nullptr) : Json(to_string(verdict->second))},
+          {"since_ms", maybe_ms(since)},
+          {"wait", wait_json(thread)},
+          {"wchan", thread.wchan},
+          {"stack", stack},
+          {"python", python},
+          {"runtime_deadline_ms", maybe_ms(thread.runtime_deadline)},
+          {"stack_note", thread.stack_note}};
+}
+
+Json processes_json(const Report& report) {
+  Json list = Json::array();
+  if (!report.snapshot) return list;
+  Verdicts verdicts;
+  for (const model::ThreadAssessment& each : report.diagnosis.threads) {
+    verdicts[each.tid] = each.verdict;
+  }
+  for (const model::Process& process : report.snapshot->processes) {
+    Json threads = Json::array();
+    for (const model::Thread& thread : process.threads) {
+      threads.push_back(thread_json(thread, report, verdicts));
+    }
+    list.push_back({{"pid", process.pid.value()},
+                    {"ppid", process.parent.value()},
+                    {"ns_pids", process.ns_pids},
+                    {"start_time", process.start_time},
+                    {"uid", process.uid},
+                    {"comm", process.comm},
+                    {"exe", process.exe},
+                    {"cmdline", process.argv},
+                    {"state", std::string(1, process.state)},
+                    {"role", process.role},
+                    {"in_tree", process.in_tree},
+                    {"threads", threads}});
+  }
+  return list;
+}
+
+// ---- resources ----------------------------------------------------------------------------------
+
+template <class T>
+Json known(const model::Known<T>& fact, const char* name, Json& unknown) {
+  if (fact) return *fact;
+  unknown[name] = fact.error().because;
+  return nullptr;
+}
+
+Json resource_json(const model::Resource& resource) {
+  Json readers = Json::array();
+  Json writers = Json::array();
+  for (const model::Holder& holder : resource.holders) {
+    const Json entry = {{"pid", holder.pid.value()}, {"fd", holder.fd}};
+    if (model::reads(holder.mode)) readers.push_back(entry);
+    if (model::writes(holder.mode)) writers.push_back(entry);
+  }
+  Json unknown = Json::object();
+  Json out = {{"id", to_string(resource.id)},
+              {"kind", model::kind_word(resource.id.kind)},
+              {"label", resource.label}};
+  out["capacity"] = known(resource.capacity, "capacity", unknown);
+  out["used"] = known(resource.queued, "used", unknown);
+  out["full"] = known(resource.full, "full", unknown);
+  out["readable"] = known(resource.readable, "readable", unknown);
+  out["readers"] = std::move(readers);
+  out["writers"] = std::move(writers);
+  out["holders_complete"] = resource.holders_complete;
+  out["incomplete_because"] = resource.incomplete_because;
+  out["peer"] = maybe_id(resource.peer);
+  out["peer_outside"] = resource.peer_outside;
+  out["listening"] = resource.listening;
+  out["backlog"] = maybe(resource.backlog);
+  out["backlog_queued"] = maybe(resource.backlog_queued);
+  out["unknown"] = std::move(unknown);
+  return out;
+}
+
+// ---- verdicts -----------------------------------------------------------------------------------
+
+Json edge_json(const model::Edge& edge) {
+  return {{"from", edge.from.value()},           {"to", numbers(edge.to)},
+          {"timer_ms", maybe_ms(edge.timer)},    {"outside", edge.outside},
+          {"resource", maybe_id(edge.resource)}, {"why", edge.why}};
+}
+
+Json finding_json(const Finding& finding, const Report& report) {
+  Json chain = Json::array();
+  for (const model::ChainLink& link : finding.chain) {
+    chain.push_back({{"pid", link.pid.value()},
+                     {"tid", link.tid.value()},
+                     {"who", link.who},
+                     {"what", link.what},
+                     {"on", link.on},
+                     {"since_ms", maybe_ms(link.since)},
+                     {"frames", link.frames}});
+  }
+  Json announced = nullptr;
+  if (finding.announced) {
+    const model::Announcement& said = *finding.announced;
+    announced = {{"text", said.text},
+                 {"fd", said.fd >= 0 ? Json(said.fd) : Json(nullptr)},
+                 {"at_ms", said.at ? Json(ms(*said.at - report.taken_at)) : Json(nullptr)},
+                 {"evidence", said.evidence}};
+  }
+  return {{"rule", finding.rule},
+          {"certainty", to_string(finding.certainty)},
+          {"pid", finding.pid.value()},
+          {"tid", finding.tid.value()},
+          {"resource", maybe_id(finding.resource)},
+          {"headline", finding.headline},
+          {"chain", chain},
+          {"cycle", numbers(finding.cycle)},
+          {"resolves_in_ms", maybe_ms(finding.resolves_in)},
+          {"announced", announced},
+          {"explanation", finding.explanation},
+          {"evidence", finding.evidence},
+          {"remedy", finding.remedy},
+          {"also_blocked", numbers(finding.also_blocked)}};
+}
+
+Json record_json(const model::FindingRecord& record, const Report& report) {
+  const base::Instant until = record.resolved_at.value_or(report.taken_at);
+  return {{"finding", finding_json(record.finding, report)},
+          {"stalled_ms", ms(until - record.stalled_since)},
+          {"first_reported_at_ms", ms(record.first_reported - report.taken_at)},
+          {"resolved_at_ms",
+           record.resolved_at ? Json(ms(*record.resolved_at - report.taken_at)) : Json(nullptr)},
+          {"resolved_by", record.resolved_by}};
+}
+
+}  // namespace
+
+std::string json_report(const Report& report) {
+  std::vector<std::string> unseen = report.could_not_see;
+  Json resources = Json::array();
+  if (report.snapshot) {
+    for (const std::string& each : report.snapshot->could_not_see) {
+      if (std::ranges::find(unseen, each) == unseen.end()) unseen.push_back(each);
+    }
+    for (const auto& [id, resource] : report.snapshot->resources) {
+      resources.push_back(resource_json(resource));
+    }
+  }
+  Json edges = Json::array();
+  for (const model::Edge& edge : report.diagnosis.edges) edges.push_back(edge_json(edge));
+  Json findings = Json::array();
+  for (const Finding& finding : report.diagnosis.findings) {
+    findings.push_back(finding_json(finding, report));
+  }
+  Json history = Json::array();
+  for (const model::FindingRecord& record : report.history) {
+    history.push_back(record_json(record, report));
+  }
+  const Json out = {{"schema", "stucktrace.report/1"},
+                    {"tool", {{"name", "stucktrace"}, {"version", report.tool_version}}},
+                    {"taken_at", iso_time(report.taken_wall)},
+                    {"host", {{"system", report.host}}},
+                    {"could_not_see", unseen},
+                    {"processes", processes_json(report)},
+                    {"resources", std::move(resources)},
+                    {"edges", std::move(edges)},
+                    {"findings", std::move(findings)},
+                    {"history", std::move(history)}};
+  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace stucktrace::render

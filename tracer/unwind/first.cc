@@ -1,1 +1,0 @@
-// first source of this layer

@@ -1,0 +1,122 @@
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <string_view>
+
+#include "tracer/kernel/remote_memory.h"
+#include "tracer/unwind/elf_files.h"
+#include "tracer/unwind/native_capture.h"
+#include "tracer/unwind/native_modules.h"
+#include "tracer/unwind/native_unwinder.h"
+#include "tracer/unwind/stacks.h"
+
+namespace stucktrace::unwind {
+namespace {
+
+constexpr int kAttempts = 3;
+constexpr std::size_t kCopySize = 64 * 1024;
+// What a leaf function may use below the stack pointer (x86-64 ABI, "red zone").
+constexpr std::uint64_t kRedZone = 128;
+
+std::string why_not(const base::Error& error) {
+  if (error.kind == base::ErrorKind::kGone) return "the thread has ended";
+  return "not readable: " + error.message();
+}
+
+}  // namespace
+
+struct NativeStacks::State {
+  base::Pid pid;
+  NativeModules modules;
+  NativeUnwinder unwinder;
+  std::vector<std::byte> buffer = std::vector<std::byte>(kCopySize);
+
+  State(base::Pid process, std::shared_ptr<ElfFiles> files)
+      : pid(process), modules(process, std::move(files)), unwinder(modules) {}
+
+  base::Result<void> reload(base::Tid tid) {
+    unwinder.forget();
+    return modules.reload(tid);
+  }
+
+  Walk walk(const model::SyscallLine& at, base::Tid tid) {
+    StackCopy copy;
+    copy.tid = tid;
+    copy.stack_pointer = at.stack_pointer;
+    copy.program_counter = at.program_counter;
+    copy.start = at.stack_pointer - kRedZone;
+    const std::size_t got = kernel::ProcessMemory(tid).read(base::RemoteAddr{copy.start}, buffer);
+    copy.bytes = std::span(buffer).first(got);
+    if (got <= kRedZone) return {{}, "the stack cannot be read"};
+    return unwinder.walk(copy);
+  }
+
+  model::NativeFrame name(const CodeAddress& address, base::Tid tid) {
+    model::NativeFrame frame;
+    frame.pc = address.pc;
+    // A return address may be the first byte of the next function when the call never returns.
+    const std::uint64_t inside = address.exact ? address.pc : address.pc - 1;
+    const NativeMapping* mapping = modules.find_with_module(inside, tid);
+    if (mapping == nullptr) return frame;
+    frame.module = mapping->file_path();
+    const auto linked = mapping->linked(inside);
+    if (!linked) return frame;
+    const Place& place = mapping->module->place(*linked);
+    const std::uint64_t linked_pc = *linked + (address.pc - inside);
+    frame.function = place.function;
+    frame.offset = linked_pc - place.start;
+    frame.file = place.file;
+    frame.line = place.line;
+    return frame;
+  }
+
+  StackResult stack(base::Tid tid);
+};
+
+StackResult NativeStacks::State::stack(base::Tid tid) {
+  StackResult result;
+  const auto watch = ThreadWatch::open(pid, tid);
+  if (!watch) return {{}, why_not(watch.error())};
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const auto before = watch->read();
+    if (!before) return {{}, why_not(before.error())};
+    if (!before->at) {
+      result.note = "running: its stack is only known while stopped";
+      continue;
+    }
+    if (before->at->stack_pointer <= kRedZone) return {{}, "no user stack"};
+    if (!modules.loaded()) {
+      if (const auto read = reload(tid); !read) return {{}, why_not(read.error())};
+    }
+    Walk walked = walk(*before->at, tid);
+    if (walked.unknown_code && attempt == 0) {
+      // Code may have been mapped since the mappings were read: dlopen(3), execve(2).
+      if (const auto read = reload(tid); !read) return {{}, why_not(read.error())};
+      walked = walk(*before->at, tid);
+    }
+    const auto after = watch->read();
+    if (!after) return {{}, why_not(after.error())};
+    if (!after->unmoved_since(*before)) {
+      result.note = fmt::format("moved while being looked at, {} times", attempt + 1);
+      continue;
+    }
+    for (const CodeAddress& address : walked.frames) result.frames.push_back(name(address, tid));
+    result.note = std::move(walked.note);
+    return result;
+  }
+  return result;
+}
+
+NativeStacks::NativeStacks(base::Pid pid, std::shared_ptr<ElfFiles> files)
+    : state_(
+          std::make_unique<State>(pid, files ? std::move(files) : std::make_shared<ElfFiles>())) {}
+NativeStacks::NativeStacks(base::Pid pid) : NativeStacks(pid, nullptr) {}
+NativeStacks::NativeStacks(NativeStacks&&) noexcept = default;
+NativeStacks& NativeStacks::operator=(NativeStacks&&) noexcept = default;
+NativeStacks::~NativeStacks() = default;
+
+StackResult NativeStacks::stack(base::Tid tid) {
+  return state_->stack(tid);
+}
+
+}  // namespace stucktrace::unwind

@@ -1,0 +1,316 @@
+#include "tracer/unwind/native_unwinder.h"
+
+#include <fmt/format.h>
+#include <libunwind.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <deque>
+
+#include "tracer/kernel/remote_memory.h"
+#include "tracer/unwind/native_frame_pointer.h"
+
+// Exported by libunwind for unwinders that bring their own find_proc_info; its header is internal.
+extern "C" int UNW_OBJ(dwarf_search_unwind_table)(unw_addr_space_t, unw_word_t, unw_dyn_info_t*,
+                                                  unw_proc_info_t*, int, void*);
+
+namespace stucktrace::unwind {
+namespace {
+
+// Unwind programs are the tracee's: one with a loop in it must end. A step reads some hundred
+// words.
+constexpr std::size_t kMaxReadsPerStep = 100'000;
+constexpr std::size_t kPage = 4096;
+constexpr std::size_t kMaxLivePages = 256;
+// libunwind reads search tables through access_mem; one that we made is shown to it where no user
+// address can be (the kernel's half).
+constexpr std::uint64_t kMadeTable = std::uint64_t{1} << 63;
+
+struct LivePage {
+  std::uint64_t address = 0;
+  std::size_t length = 0;
+  std::array<std::byte, kPage> bytes;
+};
+
+}  // namespace
+
+struct NativeUnwinder::State {
+  NativeModules& modules;
+  unw_addr_space_t space = nullptr;
+
+  // Of the walk in progress.
+  const StackCopy* copy = nullptr;
+  std::deque<LivePage> live;
+  std::size_t reads = 0;
+  std::uint64_t pc = 0;
+  std::uint64_t stack_pointer = 0;
+  bool exact = true;
+  std::span<const std::byte> made_table;  // what reads at kMadeTable see
+  bool no_table = false;                  // in this step: code without unwind tables
+  bool needs_register = false;            // in this step: a register that was never saved
+
+  explicit State(NativeModules& process_modules) : modules(process_modules) {}
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() {
+    if (space != nullptr) unw_destroy_addr_space(space);
+  }
+
+  std::size_t read_live(std::uint64_t address, std::span<std::byte> out) {
+    const std::uint64_t page = address & ~std::uint64_t{kPage - 1};
+    auto known = std::ranges::find(live, page, &LivePage::address);
+    if (known == live.end()) {
+      if (live.size() >= kMaxLivePages) return 0;
+      LivePage& fresh = live.emplace_back();
+      fresh.address = page;
+      fresh.length =
+          kernel::ProcessMemory(copy->tid).read(base::RemoteAddr{page}, std::span(fresh.bytes));
+      known = live.end() - 1;
+    }
+    const auto inside = static_cast<std::size_t>(address - page);
+    if (inside >= known->length) return 0;
+    const std::size_t count = std::min(out.size(), known->length - inside);
+    std::memcpy(out.data(), known->bytes.data() + inside, count);
+    return count;
+  }
+
+  std::size_t read_once(std::uint64_t address, std::span<std::byte> out) {
+    if (address >= kMadeTable) {
+      const std::uint64_t at = address - kMadeTable;
+      if (at >= made_table.size()) return 0;
+      const auto from = made_table.subspan(static_cast<std::size_t>(at));
+      const std::size_t count = std::min(out.size(), from.size());
+      std::memcpy(out.data(), from.data(), count);
+      return count;
+    }
+    const std::uint64_t inside = address - copy->start;
+    if (address >= copy->start && inside < copy->bytes.size()) {
+      const std::size_t count =
+          std::min(out.size(), copy->bytes.size() - static_cast<std::size_t>(inside));
+      std::memcpy(out.data(), copy->bytes.data() + inside, count);
+      return count;
+    }
+    if (const std::size_t count = modules.read_file(address, out, copy->tid)) return count;
+    return read_live(address, out);
+  }
+
+  std::size_t read(std::uint64_t address, std::span<std::byte> out) {
+    std::size_t done = 0;
+    while (done < out.size()) {
+      const std::size_t got = read_once(address + done, out.subspan(done));
+      if (got == 0) break;
+      done += got;
+    }
+    return done;
+  }
+
+  bool is_code(std::uint64_t address) {
+    const NativeMapping* mapping = modules.find(address);
+    return mapping != nullptr && mapping->entry.executable;
+  }
+
+  int find_proc_info(unw_word_t ip, unw_proc_info_t* info, int need_unwind_info) {
+    const NativeMapping* mapping = modules.find_with_module(ip, copy->tid);
+    const auto linked = mapping != nullptr ? mapping->linked(ip) : std::nullopt;
+    if (!linked) {
+      no_table = true;
+      return -UNW_ENOINFO;
+    }
+    ElfModule& module = *mapping->module;
+    const std::uint64_t bias = ip - *linked;
+    unw_dyn_info_t where{};
+    where.format = UNW_INFO_FORMAT_REMOTE_TABLE;
+    where.start_ip = mapping->entry.start;
+    where.end_ip = mapping->entry.end;
+    if (const auto& own = module.image().unwind_table()) {
+      where.u.rti.segbase = own->header + bias;
+      where.u.rti.table_data = own->entries + bias;
+      where.u.rti.table_len = own->count * sizeof(UnwindEntry) / sizeof(unw_word_t);
+    } else {
+      const ElfSection* section = module.image().section(".eh_frame");
+      made_table = std::as_bytes(module.scanned_table());
+      if (section == nullptr || made_table.empty()) {
+        no_table = true;
+        return -UNW_ENOINFO;
+      }
+      where.u.rti.segbase = section->address + bias;
+      where.u.rti.table_data = kMadeTable;
+      where.u.rti.table_len = made_table.size() / sizeof(unw_word_t);
+    }
+    const int result =
+        UNW_OBJ(dwarf_search_unwind_table)(space, ip, &where, info, need_unwind_info, this);
+    if (result < 0) no_table = true;
+    return result;
+  }
+
+  int read_register(unw_regnum_t number, unw_word_t* value) {
+    if (number == UNW_REG_IP) {
+      *value = copy->program_counter;
+      return 0;
+    }
+    if (number == UNW_REG_SP) {
+      *value = copy->stack_pointer;
+      return 0;
+    }
+#if defined(__x86_64__)
+    if (number == UNW_X86_64_RBP) {
+      if (const auto found = frame_pointer()) {
+        *value = *found;
+        return 0;
+      }
+    }
+#endif
+    needs_register = true;
+    return -UNW_EBADREG;
+  }
+
+  // Asked for when the frame at hand is addressed by the frame pointer and nothing below saved it.
+  std::optional<std::uint64_t> frame_pointer() {
+    const std::uint64_t inside = exact ? pc : pc - 1;
+    const NativeMapping* mapping = modules.find_with_module(inside, copy->tid);
+    const auto linked = mapping != nullptr ? mapping->linked(inside) : std::nullopt;
+    if (!linked) return std::nullopt;
+    const auto start = mapping->module->function_start(*linked);
+    if (!start) return std::nullopt;
+    const auto read_stack = [this](std::uint64_t address, std::span<std::byte> out) {
+      return read(address, out);
+    };
+    const auto read_code = [this](std::uint64_t address, std::span<std::byte> out) -> std::size_t {
+      return is_code(address) ? read(address, out) : 0;
+    };
+    return deduce_frame_pointer({*start + (inside - *linked), pc, stack_pointer}, read_stack,
+                                read_code);
+  }
+
+  void begin_step() {
+    reads = 0;
+    no_table = false;
+    needs_register = false;
+  }
+
+  std::string why_ended(std::size_t frames) const {
+    if (reads > kMaxReadsPerStep) return "ends early: unwind tables that do not end";
+    if (no_table) {
+      return fmt::format("ends early: no unwind tables for the code at {:#x}{}", pc,
+                         needs_register ? ", and its registers are only known while stopped" : "");
+    }
+    if (needs_register) {
+      return "ends early: frame needs a register that is only known while stopped";
+    }
+    return fmt::format("ends early: frame {} cannot be unwound", frames - 1);
+  }
+
+  void walk_into(Walk& result);
+};
+
+void NativeUnwinder::State::walk_into(Walk& result) {
+  unw_cursor_t cursor;
+  begin_step();
+  pc = copy->program_counter;
+  stack_pointer = copy->stack_pointer;
+  exact = true;
+  if (!is_code(pc)) {
+    result.note = fmt::format("the program counter {:#x} is not in mapped code", pc);
+    result.unknown_code = true;
+    return;
+  }
+  result.frames.push_back({pc, true});
+  if (unw_init_remote(&cursor, space, this) < 0) {
+    result.note = why_ended(1);
+    return;
+  }
+  while (true) {
+    begin_step();
+    const bool signal = unw_is_signal_frame(&cursor) > 0;
+    const int step = unw_step(&cursor);
+    if (step == 0 && !no_table) return;
+    if (step <= 0) {
+      if (result.note.empty()) result.note = why_ended(result.frames.size());
+      return;
+    }
+    unw_word_t next_pc = 0, next_sp = 0;
+    if (unw_get_reg(&cursor, UNW_REG_IP, &next_pc) < 0 ||
+        unw_get_reg(&cursor, UNW_REG_SP, &next_sp) < 0) {
+      result.note = why_ended(result.frames.size());
+      return;
+    }
+    if (next_pc == 0) return;  // the outermost frame of threads that have no caller
+    if (!is_code(next_pc)) {
+      result.note = fmt::format("ends early: {:#x} is not in mapped code", next_pc);
+      result.unknown_code = true;
+      return;
+    }
+    // The handler of a signal may run on another stack (sigaltstack(2)); there the order is free.
+    if (next_sp <= stack_pointer && !signal) {
+      result.note = "ends early: the stack does not grow towards its start";
+      return;
+    }
+    if (no_table && result.note.empty()) {
+      result.note = fmt::format("by frame pointers from frame {} on: code without unwind tables",
+                                result.frames.size());
+    }
+    if (result.frames.size() >= kMaxFrames) {
+      result.note = fmt::format("cut at {} frames", kMaxFrames);
+      return;
+    }
+    pc = next_pc;
+    stack_pointer = next_sp;
+    exact = signal;
+    result.frames.push_back({pc, exact});
+  }
+}
+
+NativeUnwinder::NativeUnwinder(NativeModules& modules) : state_(std::make_unique<State>(modules)) {
+  unw_accessors_t accessors{};
+  accessors.find_proc_info = [](unw_addr_space_t, unw_word_t ip, unw_proc_info_t* info, int need,
+                                void* state) {
+    return static_cast<State*>(state)->find_proc_info(ip, info, need);
+  };
+  accessors.put_unwind_info = [](unw_addr_space_t, unw_proc_info_t*, void*) {};
+  accessors.get_dyn_info_list_addr = [](unw_addr_space_t, unw_word_t*, void*) {
+    return -UNW_ENOINFO;
+  };
+  accessors.access_mem = [](unw_addr_space_t, unw_word_t address, unw_word_t* value, int write,
+                            void* argument) {
+    auto& state = *static_cast<State*>(argument);
+    if (write != 0 || ++state.reads > kMaxReadsPerStep) return -UNW_EINVAL;
+    const auto out = std::as_writable_bytes(std::span{value, 1});
+    return state.read(address, out) == out.size() ? 0 : -UNW_EINVAL;
+  };
+  accessors.access_reg = [](unw_addr_space_t, unw_regnum_t number, unw_word_t* value, int write,
+                            void* state) {
+    if (write != 0) return -UNW_EREADONLYREG;
+    return static_cast<State*>(state)->read_register(number, value);
+  };
+  accessors.access_fpreg = [](unw_addr_space_t, unw_regnum_t, unw_fpreg_t*, int, void*) {
+    return -UNW_EBADREG;
+  };
+  accessors.resume = [](unw_addr_space_t, unw_cursor_t*, void*) { return -UNW_EINVAL; };
+  accessors.get_proc_name = [](unw_addr_space_t, unw_word_t, char*, size_t, unw_word_t*, void*) {
+    return -UNW_ENOINFO;
+  };
+  state_->space = unw_create_addr_space(&accessors, 0);
+  if (state_->space != nullptr) unw_set_caching_policy(state_->space, UNW_CACHE_GLOBAL);
+}
+
+NativeUnwinder::~NativeUnwinder() = default;
+
+void NativeUnwinder::forget() {
+  if (state_->space != nullptr) unw_flush_cache(state_->space, 0, 0);
+}
+
+Walk NativeUnwinder::walk(const StackCopy& copy) {
+  Walk result;
+  if (state_->space == nullptr) {
+    result.note = "libunwind could not be set up";
+    return result;
+  }
+  state_->copy = &copy;
+  state_->walk_into(result);
+  state_->live.clear();
+  state_->copy = nullptr;
+  return result;
+}
+
+}  // namespace stucktrace::unwind

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+namespace stucktrace::unwind {
+
+// Field offsets of one CPython version; -1 = the version has no such field. What a field is called
+// in CPython stands in scripts/gen_python_offsets.py, which writes the table.
+struct PythonLayout {
+  int major = 0, minor = 0;
+  // Into _PyRuntime (3.7+).
+  int runtime_interpreters = -1, runtime_finalizing = -1;
+  int runtime_gil_holder = -1, runtime_gil_locked = -1;
+  int interp_next = -1, interp_threads = -1, interp_modules = -1;
+  int interp_gil = -1;  // a pointer; the two fields below are into what it points to
+  int gil_holder = -1, gil_locked = -1;
+  int thread_next = -1, thread_interp = -1;
+  int thread_frame = -1;  // the frame itself, or the cframe where cframe_frame is set
+  int thread_ident = -1, thread_native_id = -1;
+  int cframe_frame = -1;
+  int frame_previous = -1, frame_code = -1, frame_instruction = -1, frame_locals = -1;
+  int frame_owner = -1;
+  int code_name = -1, code_filename = -1, code_first_line = -1, code_lines = -1;
+  int code_variables = -1;
+  int code_instructions = -1;  // the bytes themselves (3.11+), else a bytes object
+  int object_type = -1, object_size = -1;
+  int type_name = -1, type_flags = -1, type_dict_offset = -1, type_shared_keys = -1;
+  int tuple_items = -1, bytes_data = -1, float_value = -1;
+  int long_size = -1, long_digits = -1, int_value = -1;
+  int text_length = -1, text_state = -1, text_ascii_data = -1, text_compact_data = -1;
+  int text_pointer = -1;
+  int dict_keys = -1, dict_values = -1;
+  int dict_mask = -1, dict_table = -1;  // 2.7
+  int keys_size = -1;                   // up to 3.10: number of slots of the index
+  int keys_log2_bytes = -1;             // 3.11+: size of the index
+  int keys_kind = -1, keys_count = -1, keys_indices = -1;
+  int values_items = -1, module_dict = -1;
+
+  int version() const { return major * 100 + minor; }
+  bool has_interpreter_frames() const { return version() >= 311; }
+
+  bool operator==(const PythonLayout&) const = default;
+};
+
+// nullptr: a version whose layout is not known.
+const PythonLayout* find_python_layout(int major, int minor);
+
+// What 3.13 publishes about itself at the head of _PyRuntime.
+struct PythonDebugOffsets {
+  std::uint32_t hex_version = 0;  // PY_VERSION_HEX
+  bool free_threaded = false;
+  // The table's layout with every published offset in place of the table's own; nullopt where the
+  // published ones are not plausible or the version's form of publishing is not known.
+  std::optional<PythonLayout> layout;
+};
+inline constexpr std::size_t kPythonDebugOffsetsSize = 640;
+
+// `head`: the first kPythonDebugOffsetsSize bytes of _PyRuntime. nullopt: it publishes nothing.
+std::optional<PythonDebugOffsets> parse_python_debug_offsets(std::span<const std::byte> head);
+
+}  // namespace stucktrace::unwind

@@ -1,0 +1,186 @@
+#include "tracer/unwind/python_stack.h"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_set>
+
+#include "tracer/unwind/python_lines.h"
+#include "tracer/unwind/python_memory.h"
+
+namespace stucktrace::unwind {
+namespace {
+
+constexpr std::size_t kMaxLineTable = 1u << 20;
+constexpr std::size_t kMaxVariables = 4096;
+// A longer walk over frames that are never shown is no walk of a healthy stack.
+constexpr std::size_t kMaxSteps = kMaxPythonFrames * 4;
+
+// _PyInterpreterFrame.owner: 0 thread, 1 generator, 2 frame object, 3 an entry frame on the C
+// stack.
+constexpr std::uint8_t kOwnedByCStack = 3;
+
+// Standard-library functions that wait in a loop until a time they keep in a local.
+struct TimedWait {
+  std::string_view file;  // how the source's path ends
+  std::string_view function;
+  std::string_view variable;
+};
+constexpr TimedWait kTimedWaits[] = {
+    {"/multiprocessing/connection.py", "wait", "deadline"},
+    {"/multiprocessing/forking.py", "wait", "deadline"},
+    {"/multiprocessing/managers.py", "wait_for", "endtime"},
+    {"/multiprocessing/queues.py", "get", "deadline"},
+    {"/multiprocessing/synchronize.py", "wait_for", "endtime"},
+    {"/concurrent/futures/_base.py", "as_completed", "end_time"},
+    {"/Queue.py", "get", "endtime"},
+    {"/Queue.py", "put", "endtime"},
+    {"/queue.py", "get", "endtime"},
+    {"/queue.py", "put", "endtime"},
+    {"/socketserver.py", "handle_request", "deadline"},
+    {"/subprocess.py", "_communicate", "endtime"},
+    {"/subprocess.py", "_wait", "endtime"},
+    {"/subprocess.py", "communicate", "endtime"},
+    {"/subprocess.py", "wait", "endtime"},
+    {"/threading.py", "join", "deadline"},
+    {"/threading.py", "wait", "endtime"},
+    {"/threading.py", "wait_for", "endtime"},
+};
+
+std::uint64_t plus(std::uint64_t address, int offset) {
+  return address + static_cast<std::uint64_t>(offset);
+}
+
+}  // namespace
+
+PythonStacks::PythonStacks(const PythonObjects& objects)
+    : objects_(objects), layout_(objects.layout()) {}
+
+std::optional<PythonLink> PythonStacks::link(const RemoteRecord& frame,
+                                             std::uint64_t address) const {
+  PythonLink result;
+  result.frame = address;
+  result.code = frame.word(layout_.frame_code);
+  if (!objects_.is_a(result.code, "code")) return std::nullopt;
+  if (!layout_.has_interpreter_frames()) {
+    const auto last = frame.at<std::int32_t>(layout_.frame_instruction);
+    // 3.10 counts code units of two bytes.
+    result.offset = layout_.version() == 310 && last > 0 ? std::int64_t{last} * 2 : last;
+    return result;
+  }
+  const std::uint64_t start = plus(result.code, layout_.code_instructions);
+  result.offset = static_cast<std::int64_t>(frame.word(layout_.frame_instruction) - start);
+  // Before the first instruction: one unit back (prev_instr of 3.11 and 3.12).
+  constexpr std::int64_t kUnit = 2, kLargest = 1 << 30;
+  if (result.offset < -kUnit || result.offset > kLargest || result.offset % kUnit != 0) {
+    return std::nullopt;
+  }
+  return result;
+}
+
+std::optional<std::vector<PythonLink>> PythonStacks::chain(std::uint64_t thread_state) const {
+  const auto& memory = objects_.memory();
+  std::uint64_t at = read_word(memory, plus(thread_state, layout_.thread_frame));
+  if (layout_.cframe_frame >= 0) {
+    if (at == 0) return std::nullopt;
+    at = read_word(memory, plus(at, layout_.cframe_frame));
+  }
+  const int last_field = std::max(
+      {layout_.frame_previous, layout_.frame_code, layout_.frame_instruction, layout_.frame_owner});
+  std::vector<PythonLink> links;
+  std::unordered_set<std::uint64_t> seen;
+  while (at != 0 && links.size() < kMaxPythonFrames) {
+    if (!seen.insert(at).second || seen.size() > kMaxSteps) return std::nullopt;
+    const auto frame = RemoteRecord::read(memory, at, static_cast<std::size_t>(last_field) + 8,
+                                          static_cast<std::size_t>(last_field) + 1);
+    if (!frame) return std::nullopt;
+    const auto owner =
+        layout_.frame_owner < 0 ? std::uint8_t{0} : frame->at<std::uint8_t>(layout_.frame_owner);
+    if (owner > kOwnedByCStack) return std::nullopt;
+    if (owner != kOwnedByCStack) {
+      const auto one = link(*frame, at);
+      if (!one) return std::nullopt;
+      // A 3.11+ frame that has not reached its first traceable instruction is not on any traceback
+      // either; where it stands is before its code.
+      if (!layout_.has_interpreter_frames() || one->offset >= 0) links.push_back(*one);
+    }
+    at = frame->word(layout_.frame_previous);
+  }
+  return links;
+}
+
+std::optional<PythonStacks::Code> PythonStacks::read_code(std::uint64_t address) const {
+  const int last_field =
+      std::max({layout_.code_name, layout_.code_filename, layout_.code_first_line,
+                layout_.code_lines, layout_.code_variables, layout_.code_instructions});
+  const auto copy =
+      RemoteRecord::read(objects_.memory(), address, static_cast<std::size_t>(last_field) + 8);
+  if (!copy) return std::nullopt;
+  const auto name = objects_.text(copy->word(layout_.code_name));
+  const auto file = objects_.text(copy->word(layout_.code_filename));
+  auto lines = objects_.bytes(copy->word(layout_.code_lines), kMaxLineTable);
+  if (!name || name->empty() || !file || !lines) return std::nullopt;
+  Code code;
+  code.name = *name;
+  code.file = *file;
+  code.first_line = copy->at<std::int32_t>(layout_.code_first_line);
+  code.lines = std::move(*lines);
+  code.variables = copy->word(layout_.code_variables);
+  if (layout_.has_interpreter_frames()) {
+    code.size = copy->word(layout_.object_size) * 2;
+  } else {
+    const std::uint64_t instructions = copy->word(layout_.code_instructions);
+    code.size = read_word(objects_.memory(), plus(instructions, layout_.object_size));
+  }
+  return code;
+}
+
+const PythonStacks::Code* PythonStacks::code(std::uint64_t address) {
+  if (const auto known = codes_.find(address); known != codes_.end()) return &known->second;
+  auto read = read_code(address);
+  if (!read) return nullptr;
+  return &codes_.emplace(address, std::move(*read)).first->second;
+}
+
+std::optional<std::vector<model::PythonFrame>> PythonStacks::describe(
+    std::span<const PythonLink> chain) {
+  const LineTableKind kind = line_table_kind(layout_.major, layout_.minor);
+  std::vector<model::PythonFrame> frames;
+  frames.reserve(chain.size());
+  for (const PythonLink& one : chain) {
+    const Code* code_here = code(one.code);
+    if (code_here == nullptr) return std::nullopt;
+    if (one.offset >= 0 && static_cast<std::uint64_t>(one.offset) >= code_here->size) {
+      return std::nullopt;
+    }
+    const auto line = line_at(kind, code_here->lines, code_here->first_line, one.offset);
+    frames.push_back({code_here->name, code_here->file, line.value_or(0)});
+  }
+  return frames;
+}
+
+std::optional<double> PythonStacks::local_float(const PythonLink& link, const Code& code,
+                                                std::string_view variable) const {
+  const auto names = objects_.tuple(code.variables, kMaxVariables);
+  if (!names) return std::nullopt;
+  for (std::size_t index = 0; index < names->size(); ++index) {
+    if (objects_.text((*names)[index]) != variable) continue;
+    const std::uint64_t slot = plus(link.frame, layout_.frame_locals) + 8 * index;
+    const auto value = objects_.real(read_word(objects_.memory(), slot));
+    return value && std::isfinite(*value) ? value : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<double> PythonStacks::deadline(std::span<const PythonLink> chain) {
+  for (const PythonLink& one : chain) {
+    const Code* code_here = code(one.code);
+    if (code_here == nullptr) return std::nullopt;
+    for (const TimedWait& wait : kTimedWaits) {
+      if (code_here->name != wait.function || !code_here->file.ends_with(wait.file)) continue;
+      if (const auto found = local_float(one, *code_here, wait.variable)) return found;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace stucktrace::unwind

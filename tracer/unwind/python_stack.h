@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "tracer/model/snapshot.h"
+#include "tracer/unwind/python_objects.h"
+
+namespace stucktrace::unwind {
+
+// One link of a thread's frame chain as it lies in memory.
+struct PythonLink {
+  std::uint64_t frame = 0;
+  std::uint64_t code = 0;
+  std::int64_t offset = -1;  // of the current instruction in the code, bytes; negative: none yet
+  bool operator==(const PythonLink&) const = default;
+};
+
+// Walks and names the frames of one interpreter's threads.
+class PythonStacks {
+ public:
+  explicit PythonStacks(const PythonObjects& objects);
+
+  // Innermost first; frames that are the interpreter's own (entry trampolines) are left out.
+  // nullopt: something in the chain is no frame, i.e. the read was torn or the pointer is wrong.
+  std::optional<std::vector<PythonLink>> chain(std::uint64_t thread_state) const;
+
+  // nullopt: a name or a line table cannot be read, so nothing of the stack is to be trusted.
+  std::optional<std::vector<model::PythonFrame>> describe(std::span<const PythonLink> chain);
+
+  // The deadline kept by the innermost standard-library function that waits until a point in time:
+  // seconds on the clock that the version's time-outs use (time.time() for 2.x, time.monotonic()).
+  std::optional<double> deadline(std::span<const PythonLink> chain);
+
+ private:
+  struct Code {
+    std::string name;
+    std::string file;
+    int first_line = 0;
+    std::uint64_t size = 0;  // of the instructions, bytes
+    std::vector<std::byte> lines;
+    std::uint64_t variables = 0;
+  };
+
+  std::optional<PythonLink> link(const RemoteRecord& frame, std::uint64_t address) const;
+  const Code* code(std::uint64_t address);
+  std::optional<Code> read_code(std::uint64_t address) const;
+  std::optional<double> local_float(const PythonLink& link, const Code& code,
+                                    std::string_view variable) const;
+
+  const PythonObjects& objects_;
+  const PythonLayout& layout_;
+  // By address: code objects outlive the few milliseconds of a look.
+  std::unordered_map<std::uint64_t, Code> codes_;
+};
+
+}  // namespace stucktrace::unwind
