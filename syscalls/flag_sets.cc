@@ -1,3 +1,6 @@
+#include <array>
+#include <cstddef>
+
 #include "syscalls/flags.h"
 
 namespace stucktrace::syscalls {
@@ -384,6 +387,15 @@ constexpr NamedSet kNamedSets[] = {
     {NameSet::kMsgCmd, one_of(kMsgCmd)},
     {NameSet::kIoctl, one_of(kIoctl)},
 };
+
+// A set is found by its place.
+static_assert([] {
+  std::size_t at = 0;
+  for (const NamedSet& entry : kNamedSets) {
+    if (static_cast<std::size_t>(entry.name) != at++) return false;
+  }
+  return true;
+}());
 
 // Index by kind, so that a look-up is one load.
 constexpr auto kSetOfKind = [] {

@@ -5,6 +5,7 @@
 namespace stucktrace::syscalls {
 namespace {
 
+// The bits the kernel looks at; a narrow symbol is an int.
 std::uint64_t significant(const ConstantSet& set, std::uint64_t raw) {
   if (set.wide) return raw;
   if (set.combines) return raw & 0xffffffffU;

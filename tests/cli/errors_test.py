@@ -4,10 +4,10 @@ import pwd
 import signal
 import subprocess
 
-from harness import (EXIT_CANNOT_RUN, EXIT_FAILURE, EXIT_NOT_FOUND, STUCKTRACE, TARGETS, Background,
+from harness import (EXIT_CANNOT_RUN, EXIT_FAILURE, EXIT_NOT_FOUND, STUCKTRACE, Background,
                      Case, main, status_field, stucktrace, wait_until)
 
-SLEEPER = os.path.join(TARGETS, "sleeper")
+SLEEPER = "sleep"
 
 
 def gone_pid():
@@ -109,7 +109,8 @@ class Errors(Case):
         self.assertIn(result.returncode, (0, EXIT_FAILURE))
 
     def test_closed_stdout(self):
-        result = stucktrace("syscalls", stdout=open("/dev/full", "w"))
+        with open("/dev/full", "w") as full:
+            result = stucktrace("syscalls", stdout=full)
         self.assert_one_line_error(result, EXIT_FAILURE, "stdout")
         read_end, write_end = os.pipe()
         os.close(read_end)

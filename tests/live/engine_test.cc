@@ -72,7 +72,7 @@ TEST_P(EngineTest, ExecFromAnyThreadKeepsThePid) {
 }
 
 TEST_P(EngineTest, JobControlStopsAndContinues) {
-  const std::vector<std::string> words{target_path("group_stop"), "3"};
+  const std::vector<std::string> words{target_path("group_stop"), "1"};
   const RunResult native = run_native(words);
   const TracedRun traced = run_traced(words, GetParam());
   ASSERT_FALSE(traced.timed_out);

@@ -1,10 +1,9 @@
 #include "tracer/cli/cli.h"
 
+#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <exception>
-
-#include <CLI/CLI.hpp>
 
 #include "tracer/base/log.h"
 #include "tracer/cli/commands.h"
@@ -15,14 +14,28 @@
 namespace stucktrace::cli {
 namespace {
 
-int parse_and_run(int argc, char** argv, const Startup& startup) {
-  CLI::App app{"stucktrace tells why a process tree is stuck: who waits for whom, on what, and what "
-               "to change.",
-               "stucktrace"};
+// `run` takes everything behind "--" as it is; the parser would look for options of ours in it.
+int cut_command(int argc, char** argv, std::optional<std::vector<std::string>>& command) {
+  if (argc < 2 || std::string_view{argv[1]} != "run") return argc;
+  for (int i = 2; i < argc; ++i) {
+    if (std::string_view{argv[i]} != "--") continue;
+    command.emplace(argv + i + 1, argv + argc);
+    return i;
+  }
+  return argc;
+}
+
+int parse_and_run(int argc, char** argv, Startup startup) {
+  const int own_words = cut_command(argc, argv, startup.command);
+  CLI::App app{
+      "stucktrace tells why a process tree is stuck: who waits for whom, on what, and what "
+      "to change.",
+      "stucktrace"};
   app.set_version_flag("--version", std::string{"stucktrace "} + kVersion);
   app.require_subcommand(1);
-  app.footer("stucktrace COMMAND --help tells more. Exit status: 0 nothing stuck, 121 stuck, 122 "
-             "differs from the baseline, 124 deadline, 125 failure of stucktrace or bad usage.");
+  app.footer(
+      "stucktrace COMMAND --help tells more. Exit status: 0 nothing stuck, 121 stuck, 122 "
+      "differs from the baseline, 124 deadline, 125 failure of stucktrace or bad usage.");
   Action action;
   add_run(app, startup, action);
   add_attach(app, action);
@@ -33,7 +46,7 @@ int parse_and_run(int argc, char** argv, const Startup& startup) {
   add_syscalls(app, action);
   add_doctor(app, action);
   try {
-    app.parse(argc, argv);
+    app.parse(own_words, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version
     app.exit(wanted);
     return std::fflush(stdout) == 0 ? kExitOk : kExitFailure;
@@ -51,7 +64,7 @@ int parse_and_run(int argc, char** argv, const Startup& startup) {
 
 int run(int argc, char** argv) {
   // A reader that goes away is an error to tell, not a death.
-  const Startup startup{.sigpipe_ignored = std::signal(SIGPIPE, SIG_IGN) == SIG_IGN};
+  const Startup startup{.sigpipe_ignored = std::signal(SIGPIPE, SIG_IGN) == SIG_IGN, .command = {}};
   try {
     return parse_and_run(argc, argv, startup);
   } catch (const std::exception& error) {

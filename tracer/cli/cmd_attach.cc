@@ -1,9 +1,8 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <algorithm>
 
 #include "tracer/cli/commands.h"
 #include "tracer/cli/exit_codes.h"
@@ -104,8 +103,9 @@ void add_attach(CLI::App& app, Action& action) {
   add_tracing_options(*command, options->common);
   add_diagnosis_options(*command, options->common);
   add_output_options(*command, options->common);
-  command->footer("Ctrl-C detaches. The tree is left as it was found: running processes run, "
-                  "stopped ones stay stopped.\nExits with 121 if something was stuck, else 0.");
+  command->footer(
+      "Ctrl-C detaches. The tree is left as it was found: running processes run, "
+      "stopped ones stay stopped.\nExits with 121 if something was stuck, else 0.");
   command->callback([options, &action] { action = [options] { return attach(*options); }; });
 }
 

@@ -1,11 +1,10 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
-
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include "tracer/base/log.h"
 #include "tracer/cli/analysis.h"
@@ -32,8 +31,8 @@ base::Result<compare::CanonicalTrace> canonical_of_recording(const std::string& 
   auto recording = record::read_recording(path);
   if (!recording) return base::Failure{recording.error()};
   if (recording->cut) {
-    return base::malformed(fmt::format("{}: {}; only whole recordings can be compared", path,
-                                       *recording->cut));
+    return base::malformed(
+        fmt::format("{}: {}; only whole recordings can be compared", path, *recording->cut));
   }
   diagnose::Settings settings;
   settings.stuck_after = recording->header.stuck_after;
@@ -109,8 +108,8 @@ int compare_traces(const CompareOptions& options) {
 }  // namespace
 
 void add_compare(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "compare", "golden traces: has a program's blocking structure changed?");
+  CLI::App* command =
+      app.add_subcommand("compare", "golden traces: has a program's blocking structure changed?");
   auto options = std::make_shared<CompareOptions>();
   command->add_option("baseline", options->baseline, "a recording, or the text --update wrote")
       ->required();
@@ -118,8 +117,9 @@ void add_compare(CLI::App& app, Action& action) {
   command->add_flag("--update", options->update,
                     "make the recording the new baseline, as reviewable text");
   command->add_flag("-q,--quiet", options->quiet, "only the exit status");
-  command->footer("Clocks, pids, addresses and the order between threads do not count.\n"
-                  "Exits with 0 if the traces are equal, 122 if they differ.");
+  command->footer(
+      "Clocks, pids, addresses and the order between threads do not count.\n"
+      "Exits with 0 if the traces are equal, 122 if they differ.");
   command->callback(
       [options, &action] { action = [options] { return compare_traces(*options); }; });
 }

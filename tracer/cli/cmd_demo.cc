@@ -1,7 +1,7 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include "tracer/base/text.h"
 #include "tracer/cli/commands.h"
@@ -42,9 +42,10 @@ int demo(const DemoOptions& options, const Startup& startup) {
     words.insert(words.end(), args.begin(), args.end());
     return launch_command(words, *settings, startup);
   }
-  return fail(base::usage_error(fmt::format("no demo is called {}", base::escape_text(options.name)),
-                                "stucktrace demo lists them")
-                  .error());
+  return fail(
+      base::usage_error(fmt::format("no demo is called {}", base::escape_text(options.name)),
+                        "stucktrace demo lists them")
+          .error());
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include "tracer/base/text.h"
 #include "tracer/cli/commands.h"
@@ -43,8 +43,8 @@ int doctor(const std::vector<std::string>& words) {
 }  // namespace
 
 void add_doctor(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "doctor", "can I trace this? the cause why not, and what removes it");
+  CLI::App* command =
+      app.add_subcommand("doctor", "can I trace this? the cause why not, and what removes it");
   auto words = std::make_shared<std::vector<std::string>>();
   command->add_option("pid", *words, "the process; without one: this machine and this user");
   command->footer("Exits with 0 if it can be traced, else 125.");

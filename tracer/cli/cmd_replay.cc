@@ -1,7 +1,7 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include "tracer/cli/analysis.h"
 #include "tracer/cli/commands.h"
@@ -93,8 +93,9 @@ void add_replay(CLI::App& app, Action& action) {
   command->add_option("file", options->path, "the recording (run -o, attach -o)")->required();
   command->add_option("-e", options->common.trace_set,
                       "trace=SET: calls to show: names, %class, /regex/, all, ! inverts");
-  command->add_option("--announce", options->common.announce,
-                      "a further phrase (regular expression) that announces completion")
+  command
+      ->add_option("--announce", options->common.announce,
+                   "a further phrase (regular expression) that announces completion")
       ->allow_extra_args(false);
   add_output_options(*command, options->common);
   command->footer("Exits with 121 if something was stuck, else 0.");

@@ -7,22 +7,28 @@
 namespace stucktrace::cli {
 
 void add_run(CLI::App& app, const Startup& startup, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "run", "launch a command under the tracer and follow its whole tree");
+  CLI::App* command =
+      app.add_subcommand("run", "launch a command under the tracer and follow its whole tree");
   auto options = std::make_shared<CommonOptions>();
   add_tracing_options(*command, *options);
   add_diagnosis_options(*command, *options);
   add_output_options(*command, *options);
   // From the first word that is no option of ours everything belongs to the command.
   command->prefix_command();
-  command->footer("Exits with the command's own status, 128+N if signal N killed it, 125 if "
-                  "stucktrace failed, 126/127 if the command cannot be run / was not found.");
+  command->footer(
+      "Exits with the command's own status, 128+N if signal N killed it, 125 if "
+      "stucktrace failed, 126/127 if the command cannot be run / was not found.");
   command->callback([options, command, startup, &action] {
     std::vector<std::string> words = command->remaining();
-    if (!words.empty() && words.front() == "--") words.erase(words.begin());
+    if (startup.command) {
+      // A -- behind the command's name is the command's own.
+      if (!words.empty()) words.emplace_back("--");
+      words.insert(words.end(), startup.command->begin(), startup.command->end());
+    }
     action = [options, words, startup] {
       if (words.empty()) {
-        return fail(base::usage_error("no command to run", "stucktrace run -- COMMAND ARG...").error());
+        return fail(
+            base::usage_error("no command to run", "stucktrace run -- COMMAND ARG...").error());
       }
       const auto settings = check(*options);
       if (!settings) return fail(settings.error());

@@ -1,7 +1,7 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include "syscalls/table.h"
 #include "syscalls/trace_set.h"
@@ -22,10 +22,12 @@ struct ClassName {
   std::string_view name;
 };
 constexpr ClassName kClasses[] = {
-    {CallClass::kFile, "file"},     {CallClass::kDesc, "desc"},     {CallClass::kProcess, "process"},
-    {CallClass::kNetwork, "network"}, {CallClass::kSignal, "signal"}, {CallClass::kIpc, "ipc"},
-    {CallClass::kMemory, "memory"}, {CallClass::kTime, "time"},     {CallClass::kCreds, "creds"},
-    {CallClass::kStat, "stat"},     {CallClass::kPoll, "poll"},     {CallClass::kLock, "lock"},
+    {CallClass::kFile, "file"},         {CallClass::kDesc, "desc"},
+    {CallClass::kProcess, "process"},   {CallClass::kNetwork, "network"},
+    {CallClass::kSignal, "signal"},     {CallClass::kIpc, "ipc"},
+    {CallClass::kMemory, "memory"},     {CallClass::kTime, "time"},
+    {CallClass::kCreds, "creds"},       {CallClass::kStat, "stat"},
+    {CallClass::kPoll, "poll"},         {CallClass::kLock, "lock"},
     {CallClass::kBlocking, "blocking"},
 };
 
@@ -34,10 +36,8 @@ struct TraitName {
   std::string_view name;
 };
 constexpr TraitName kTraits[] = {
-    {Trait::kMayBlock, "may block"},
-    {Trait::kMakesTask, "makes a task"},
-    {Trait::kPlumbsFds, "plumbs descriptors"},
-    {Trait::kNeverReturns, "never returns"},
+    {Trait::kMayBlock, "may block"},           {Trait::kMakesTask, "makes a task"},
+    {Trait::kPlumbsFds, "plumbs descriptors"}, {Trait::kNeverReturns, "never returns"},
     {Trait::kWritesOutput, "writes output"},
 };
 

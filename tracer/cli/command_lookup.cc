@@ -1,13 +1,12 @@
 #include "tracer/cli/command_lookup.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <optional>
-
-#include <fmt/format.h>
 
 #include "tracer/base/text.h"
 
@@ -25,9 +24,9 @@ base::Errno executable_or_why_not(const std::string& path) {
 }
 
 base::Failure denied(const std::string& path, base::Errno why) {
-  return base::Failure{
-      {base::ErrorKind::kDenied, fmt::format("cannot execute {}", base::escape_text(path)), why,
-       base::Tid{}, why.value() == EACCES ? "is it executable (chmod +x)?" : ""}};
+  return base::Failure{{base::ErrorKind::kDenied,
+                        fmt::format("cannot execute {}", base::escape_text(path)), why, base::Tid{},
+                        why.value() == EACCES ? "is it executable (chmod +x)?" : ""}};
 }
 
 base::Failure not_found(const std::string& name) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,12 @@ using Action = std::function<int()>;
 // What the process was given by its own parent.
 struct Startup {
   bool sigpipe_ignored = false;  // a launched command must find it so again
+  // `run ... -- COMMAND...`: the words after the first --; they are nobody's options.
+  std::optional<std::vector<std::string>> command;
 };
 
-// Each adds one subcommand with its options and sets `action` when it is chosen. One file a command.
+// Each adds one subcommand with its options and sets `action` when it is chosen. One file a
+// command.
 void add_run(CLI::App& app, const Startup& startup, Action& action);
 void add_attach(CLI::App& app, Action& action);
 void add_explain(CLI::App& app, Action& action);

@@ -1,10 +1,10 @@
 #include "tracer/cli/demo_index.h"
 
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-
-#include <fmt/format.h>
 
 #include "tracer/base/text.h"
 

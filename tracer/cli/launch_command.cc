@@ -1,10 +1,9 @@
 #include "tracer/cli/launch_command.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdlib>
-
-#include <fmt/format.h>
 
 #include "tracer/base/text.h"
 #include "tracer/cli/command_lookup.h"
@@ -52,9 +51,8 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   const auto finished = (*session)->finish();
   if (!outcome) return fail(outcome.error());
   if (outcome->exec_failure) {
-    fail({base::ErrorKind::kSystem,
-          fmt::format("cannot execute {}", base::escape_text(*found)), *outcome->exec_failure,
-          base::Tid{}, ""});
+    fail({base::ErrorKind::kSystem, fmt::format("cannot execute {}", base::escape_text(*found)),
+          *outcome->exec_failure, base::Tid{}, ""});
     return outcome->exec_failure->value() == ENOENT ? kExitNotFound : kExitCannotRun;
   }
   const model::Report report = (*session)->report();

@@ -1,9 +1,8 @@
 #include "tracer/cli/live_session.h"
 
+#include <fmt/format.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-
-#include <fmt/format.h>
 
 #include "tracer/cli/version.h"
 #include "tracer/render/text_report.h"
@@ -26,13 +25,15 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
   std::unique_ptr<LiveSession> session(new LiveSession(settings, std::move(plan), clock, log));
   session->analysis_ = std::move(*analysis);
   session->started_ = clock.now();
+  session->started_wall_ = clock.wall();
+  session->last_event_ = session->started_;
   if (!settings.record_path.empty()) {
     model::TraceHeader header;
     header.tool_version = kVersion;
     header.mode = session->plan_.mode;
     header.command = session->plan_.command;
     header.started = session->started_;
-    header.started_wall = clock.wall();
+    header.started_wall = session->started_wall_;
     header.host = host_description();
     header.clock_ticks_per_second = static_cast<std::uint32_t>(::sysconf(_SC_CLK_TCK));
     header.own_pid = ::getpid();
@@ -51,6 +52,7 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
 }
 
 void LiveSession::on_event(const model::Event& event) {
+  last_event_ = event.at;
   if (writer_) writer_->on_event(event);
   analysis_->on_event(event);
   watch_.observe(event);
@@ -103,8 +105,10 @@ void LiveSession::use_sample(model::Sample sample) {
 
 void LiveSession::tell_news() {
   for (const model::FindingRecord& record : analysis_->take_news()) {
-    if (timeline_) timeline_->finding(record);
-    else log_.say(base::LogLevel::kNormal, record.finding.headline);
+    if (timeline_)
+      timeline_->finding(record);
+    else
+      log_.say(base::LogLevel::kNormal, record.finding.headline);
     if (plan_.until_stuck) let_go_ = true;
   }
 }
@@ -113,8 +117,9 @@ model::Report LiveSession::report() const {
   model::Report report;
   report.tool_version = kVersion;
   report.host = host_description();
-  report.taken_at = clock_.now();
-  report.taken_wall = clock_.wall();
+  // As of the last event, like a replay.
+  report.taken_at = last_event_;
+  report.taken_wall = started_wall_ + (last_event_ - started_);
   report.snapshot = analysis_->last_snapshot();
   report.diagnosis = analysis_->last_diagnosis();
   report.history = analysis_->findings();

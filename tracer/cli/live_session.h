@@ -19,10 +19,10 @@
 namespace stucktrace::cli {
 
 struct SessionPlan {
-  std::string mode;                   // "launch", "seize", "attach": for the recording's header
-  std::vector<std::string> command;   // likewise
+  std::string mode;                  // "launch", "seize", "attach": for the recording's header
+  std::vector<std::string> command;  // likewise
   std::optional<base::Nanoseconds> time_limit;  // --for
-  bool until_stuck = false;           // let go at the first finding
+  bool until_stuck = false;                     // let go at the first finding
 };
 
 // Wires one live trace: engine events to recorder, analysis and timeline; stalls to the sampler and
@@ -73,6 +73,8 @@ class LiveSession final : public model::EventSink, public engine::TickObserver {
   engine::Tracer* tracer_ = nullptr;
   std::vector<base::Pid> roots_;
   base::Instant started_;
+  base::Nanoseconds started_wall_{};
+  base::Instant last_event_;
   std::optional<model::Sample> first_sample_;
   bool picture_wanted_ = false;
   bool let_go_ = false;

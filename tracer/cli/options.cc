@@ -1,12 +1,11 @@
 #include "tracer/cli/options.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdlib>
-
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include "syscalls/table.h"
 #include "tracer/base/text.h"
@@ -68,9 +67,9 @@ void add_tracing_options(CLI::App& app, CommonOptions& options) {
 
 base::Result<base::Nanoseconds> parse_duration(const std::string& text, const std::string& option) {
   const auto wrong = [&] {
-    return base::usage_error(fmt::format("{}: '{}' is no duration", option,
-                                         base::escape_text(text, 40)),
-                             "write it as 500ms, 2s or 1m");
+    return base::usage_error(
+        fmt::format("{}: '{}' is no duration", option, base::escape_text(text, 40)),
+        "write it as 500ms, 2s or 1m");
   };
   double number = 0;
   const char* end = text.data() + text.size();
@@ -111,11 +110,12 @@ syscalls::TraceSet default_trace_set() {
       set.add(row.id);
     }
   }
-  for (const Sys id : {Sys::kill, Sys::tkill, Sys::tgkill, Sys::pidfd_send_signal, Sys::unlink,
-                       Sys::unlinkat, Sys::rename, Sys::renameat, Sys::renameat2, Sys::mkdir,
-                       Sys::mkdirat, Sys::rmdir, Sys::link, Sys::linkat, Sys::symlink,
-                       Sys::symlinkat, Sys::mknod, Sys::mknodat, Sys::truncate, Sys::ftruncate,
-                       Sys::chmod, Sys::fchmodat, Sys::setsid, Sys::setpgid}) {
+  for (const Sys id : {Sys::kill,      Sys::tkill,    Sys::tgkill,   Sys::pidfd_send_signal,
+                       Sys::unlink,    Sys::unlinkat, Sys::rename,   Sys::renameat,
+                       Sys::renameat2, Sys::mkdir,    Sys::mkdirat,  Sys::rmdir,
+                       Sys::link,      Sys::linkat,   Sys::symlink,  Sys::symlinkat,
+                       Sys::mknod,     Sys::mknodat,  Sys::truncate, Sys::ftruncate,
+                       Sys::chmod,     Sys::fchmodat, Sys::setsid,   Sys::setpgid}) {
     set.add(id);
   }
   return set;
@@ -135,14 +135,14 @@ base::Result<Settings> check(const CommonOptions& options) {
   settings.diagnosis.stuck_after = *stuck_after;
   settings.diagnosis.announce = options.announce;
 
-  settings.tracer.style = options.attach_mode == "attach" ? kernel::TraceStyle::kAttach
-                                                          : kernel::TraceStyle::kSeize;
+  settings.tracer.style =
+      options.attach_mode == "attach" ? kernel::TraceStyle::kAttach : kernel::TraceStyle::kSeize;
   settings.tracer.payload = options.payload == "none"  ? syscalls::Payload::kNone
                             : options.payload == "all" ? syscalls::Payload::kAll
                                                        : syscalls::Payload::kText;
   settings.tracer.trace = default_trace_set();
-  settings.timeline.level = options.verbose > 0 ? render::TimelineLevel::kCalls
-                                                : render::TimelineLevel::kStory;
+  settings.timeline.level =
+      options.verbose > 0 ? render::TimelineLevel::kCalls : render::TimelineLevel::kStory;
   if (!options.trace_set.empty()) {
     auto set = syscalls::TraceSet::parse(set_of(options.trace_set));
     if (!set) return base::Failure{set.error()};

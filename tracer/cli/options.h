@@ -22,9 +22,9 @@ namespace stucktrace::cli {
 // What the words on the command line were, before anything is checked. One struct for all commands
 // that look at something; each adds the groups it understands.
 struct CommonOptions {
-  std::string record_path;        // -o
-  std::string json;               // --json gives "-", --json=FILE the path, "" none
-  std::string trace_set;          // -e trace=SET
+  std::string record_path;  // -o
+  std::string json;         // --json gives "-", --json=FILE the path, "" none
+  std::string trace_set;    // -e trace=SET
   std::string stuck_after = "1s";
   std::string settle = "200ms";
   std::vector<std::string> announce;
@@ -35,9 +35,10 @@ struct CommonOptions {
   int verbose = 0;
 };
 
-void add_output_options(CLI::App& app, CommonOptions& options);     // --json --color -q -v
-void add_diagnosis_options(CLI::App& app, CommonOptions& options);  // --stuck-after --settle --announce
-void add_tracing_options(CLI::App& app, CommonOptions& options);    // -o -e --attach-mode --payload
+void add_output_options(CLI::App& app, CommonOptions& options);  // --json --color -q -v
+void add_diagnosis_options(CLI::App& app,
+                           CommonOptions& options);  // --stuck-after --settle --announce
+void add_tracing_options(CLI::App& app, CommonOptions& options);  // -o -e --attach-mode --payload
 
 // "1s", "200ms", "1.5 s", "2m", "3" (seconds).
 base::Result<base::Nanoseconds> parse_duration(const std::string& text, const std::string& option);

@@ -1,12 +1,11 @@
 #include "tracer/cli/output.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
-
-#include <fmt/format.h>
 
 namespace stucktrace::cli {
 
@@ -47,6 +46,8 @@ base::Result<void> Output::check() const {
   return base::system_error(fmt::format("cannot write to {}", name_), failed_);
 }
 
-bool Output::is_terminal() const { return ::isatty(fd_) == 1; }
+bool Output::is_terminal() const {
+  return ::isatty(fd_) == 1;
+}
 
 }  // namespace stucktrace::cli

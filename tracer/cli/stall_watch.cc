@@ -5,8 +5,8 @@
 
 namespace stucktrace::cli {
 namespace {
-constexpr int kIdleFactor = 4;     // looks without a stalled call, in stall times
-constexpr int kLongestFactor = 16; // the rarest interval, in stall times
+constexpr int kIdleFactor = 4;      // looks without a stalled call, in stall times
+constexpr int kLongestFactor = 16;  // the rarest interval, in stall times
 }  // namespace
 
 void StallWatch::observe(const model::Event& event) {

@@ -9,9 +9,9 @@
 
 namespace stucktrace::cli {
 
-// Says when a tree is worth a look: some thread has been in one blocking call for the stall time, or
-// nothing was looked at for long (loops of short waits hide there). Looks at an unchanged picture
-// become rarer, so that an idle server costs nothing.
+// Says when a tree is worth a look: some thread has been in one blocking call for the stall time,
+// or nothing was looked at for long (loops of short waits hide there). Looks at an unchanged
+// picture become rarer, so that an idle server costs nothing.
 class StallWatch {
  public:
   explicit StallWatch(base::Nanoseconds stuck_after)

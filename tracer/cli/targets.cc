@@ -1,9 +1,9 @@
 #include "tracer/cli/targets.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
-
-#include <fmt/format.h>
 
 #include "tracer/base/text.h"
 #include "tracer/kernel/preflight.h"

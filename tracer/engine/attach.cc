@@ -1,7 +1,7 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <thread>
-
-#include <fmt/format.h>
 
 #include "tracer/engine/tracer.h"
 
@@ -12,7 +12,7 @@ base::Result<void> Tracer::attach(base::Pid pid) {
   base::Pid parent;
   if (const auto stat = procfs_.stat(pid, std::nullopt)) parent = base::Pid{stat->parent};
   // Everything that a stop could disturb is read first.
-  emitter_.task_seen(pid, base::main_thread(pid), parent, true);
+  emitter_.task_seen(pid, base::main_thread(pid), parent, Emitter::Origin::kFound);
   // Threads make threads while we attach: until a pass finds no new one.
   constexpr int kPasses = 100;
   for (int pass = 0; pass < kPasses; ++pass) {
@@ -45,7 +45,7 @@ base::Result<std::size_t> Tracer::attach_new_threads(base::Pid pid) {
     }
     Tracee& tracee = table_.add(tid, pid, options_.style, TraceeState::kAttaching);
     tracee.own_stop_pending = !seize;
-    if (tid != base::main_thread(pid)) emitter_.task_seen(pid, tid, pid, true);
+    if (tid != base::main_thread(pid)) emitter_.task_seen(pid, tid, pid, Emitter::Origin::kFound);
     if (seize) static_cast<void>(kernel::interrupt(tid));
     ++added;
   }

@@ -1,14 +1,14 @@
-#include <csignal>
-
 #include <fmt/format.h>
+
+#include <csignal>
 
 #include "tracer/engine/tracer.h"
 
 namespace stucktrace::engine {
 
 using kernel::Stopped;
-using kernel::WaitHow;
 using kernel::Waiter;
+using kernel::WaitHow;
 
 void Tracer::detach_all(const std::string& because, Outcome& outcome) {
   for (const base::Tid tid : table_.all()) {

@@ -59,10 +59,10 @@ void Emitter::exit(base::Pid pid, base::Tid tid, const syscalls::RawCall& call,
   emit(pid, tid, std::move(exit));
 }
 
-void Emitter::task_seen(base::Pid pid, base::Tid tid, base::Pid parent, bool at_attach) {
+void Emitter::task_seen(base::Pid pid, base::Tid tid, base::Pid parent, Origin origin) {
   model::TaskSeen seen;
   seen.parent = parent;
-  seen.at_attach = at_attach;
+  seen.at_attach = origin == Origin::kFound;
   if (const auto stat = procfs_.stat(pid, tid)) {
     seen.start_time = stat->start_time;
     seen.comm = stat->comm;
@@ -70,8 +70,7 @@ void Emitter::task_seen(base::Pid pid, base::Tid tid, base::Pid parent, bool at_
   if (tid == base::main_thread(pid)) {
     if (auto exe = procfs_.exe(pid)) seen.exe = std::move(*exe);
     if (auto argv = procfs_.cmdline(pid)) seen.argv = std::move(*argv);
-    // A forked child's table is its maker's; only what existed before us has to be read.
-    if (at_attach) {
+    if (origin != Origin::kMade) {
       if (auto fds = procfs_.fds(pid, kernel::FdDetail::kLinks)) seen.fds = std::move(*fds);
     }
   }

@@ -21,7 +21,12 @@ class Emitter {
   void exit(base::Pid pid, base::Tid tid, const syscalls::RawCall& call,
             const syscalls::RawResult& result);
   // Reads comm, program and descriptors of a live task.
-  void task_seen(base::Pid pid, base::Tid tid, base::Pid parent, bool at_attach);
+  enum class Origin : std::uint8_t {
+    kFound,     // existed before us: its descriptors are read
+    kLaunched,  // the command itself: likewise, but it begins now
+    kMade,      // by a task we follow: has its maker's descriptors
+  };
+  void task_seen(base::Pid pid, base::Tid tid, base::Pid parent, Origin origin);
   void exec(base::Pid pid, base::Tid former);
 
   // Whether this call becomes an event: chosen by the user, or without it the tree or its

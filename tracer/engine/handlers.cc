@@ -1,9 +1,8 @@
+#include <fmt/format.h>
 #include <sched.h>
 
 #include <csignal>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "tracer/engine/tracer.h"
 #include "tracer/kernel/remote_memory.h"
@@ -35,7 +34,8 @@ bool is_restart_syscall(const RawCall& call) {
 // The clone flags of the call a task is in; nullopt if it is no clone or they cannot be read.
 std::optional<std::uint64_t> clone_flags(const Tracee& maker) {
   switch (syscalls::sys_of(maker.call.abi, maker.call.number)) {
-    case Sys::clone: return maker.call.args[0];
+    case Sys::clone:
+      return maker.call.args[0];
     case Sys::clone3: {
       std::uint64_t flags = 0;  // first field of struct clone_args (clone(2))
       if (kernel::ProcessMemory(maker.tid).read_value(base::RemoteAddr{maker.call.args[0]},
@@ -45,8 +45,10 @@ std::optional<std::uint64_t> clone_flags(const Tracee& maker) {
       return std::nullopt;
     }
     case Sys::fork:
-    case Sys::vfork: return 0;
-    default: return std::nullopt;
+    case Sys::vfork:
+      return 0;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -161,13 +163,16 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::GroupStopped& sto
 
 void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Trapped&) {
   switch (tracee.state) {
-    case TraceeState::kAttaching: return attached(tracee, std::move(stopped));
-    case TraceeState::kLeaving: return let_go(tracee, std::move(stopped), 0);
+    case TraceeState::kAttaching:
+      return attached(tracee, std::move(stopped));
+    case TraceeState::kLeaving:
+      return let_go(tracee, std::move(stopped), 0);
     case TraceeState::kGroupStopped:
       tracee.state = TraceeState::kRunning;
       emitter_.emit(tracee.pid, tracee.tid, model::Continued{});
       break;
-    default: break;
+    default:
+      break;
   }
   resume(tracee, std::move(stopped));
 }
@@ -212,7 +217,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::MadeTask& made) {
   }
   if (tracee.state != TraceeState::kLeaving && tracee.state != TraceeState::kBeforeExec) {
     emitter_.emit(tracee.pid, tracee.tid, event);
-    emitter_.task_seen(pid, child, tracee.pid, false);
+    emitter_.task_seen(pid, child, tracee.pid, Emitter::Origin::kMade);
   }
 
   const bool leaving = tracee.state == TraceeState::kLeaving;
@@ -230,9 +235,8 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::MadeTask& made) {
       resume(*held, std::move(child_stopped));
     }
   } else {
-    Tracee& added =
-        table_.add(child, pid, tracee.style,
-                   leaving ? TraceeState::kLeaving : TraceeState::kAttaching);
+    Tracee& added = table_.add(child, pid, tracee.style,
+                               leaving ? TraceeState::kLeaving : TraceeState::kAttaching);
     added.own_stop_pending = tracee.style == kernel::TraceStyle::kAttach;
   }
   // table_ may have moved its elements.
@@ -253,7 +257,7 @@ void Tracer::adopt(Tracee& held) {
   held.pid = base::Pid{status ? status->tgid : held.tid.value()};
   base::Pid parent;
   if (const auto stat = procfs_.stat(held.pid, std::nullopt)) parent = base::Pid{stat->parent};
-  emitter_.task_seen(held.pid, held.tid, parent, true);
+  emitter_.task_seen(held.pid, held.tid, parent, Emitter::Origin::kFound);
   held.state = TraceeState::kRunning;
   Stopped stopped = std::move(*held.parked);
   held.parked.reset();
@@ -289,7 +293,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Execed&) {
     executed_ = true;
     leader.state = TraceeState::kInSyscall;
     leader.call_reported = false;
-    emitter_.task_seen(leader.pid, leader.tid, base::Pid{::getpid()}, true);
+    emitter_.task_seen(leader.pid, leader.tid, base::Pid{::getpid()}, Emitter::Origin::kLaunched);
   }
   emitter_.exec(leader.pid, former);
   resume(leader, std::move(stopped));

@@ -1,15 +1,15 @@
-#include <csignal>
-#include <thread>
-
 #include <fmt/format.h>
 #include <unistd.h>
+
+#include <csignal>
+#include <thread>
 
 #include "tracer/engine/tracer.h"
 
 namespace stucktrace::engine {
 
-using kernel::WaitHow;
 using kernel::Waiter;
+using kernel::WaitHow;
 
 Tracer::Tracer(TracerOptions options, const base::Clock& clock, model::EventSink& sink,
                base::Log& log)
@@ -38,9 +38,12 @@ base::Result<Outcome> Tracer::run(TickObserver& observer) {
     }
     kernel::WaitReport report;
     switch (waiter_.next(WaitHow::kBlock, report)) {
-      case Waiter::Outcome::kReport: dispatch(report); break;
+      case Waiter::Outcome::kReport:
+        dispatch(report);
+        break;
       case Waiter::Outcome::kNothing:
-      case Waiter::Outcome::kInterrupted: break;
+      case Waiter::Outcome::kInterrupted:
+        break;
       case Waiter::Outcome::kNoTracees:
         // Somebody else reaped what we traced: nothing is left to follow.
         for (const base::Tid tid : table_.all()) table_.remove(tid);
@@ -93,9 +96,8 @@ void Tracer::dispatch(const kernel::WaitReport& report) {
 void Tracer::resume(Tracee& tracee, kernel::Stopped stopped, int signo) {
   const bool free_run = tracee.state == TraceeState::kBeforeExec;
   // A tracee killed in its stop is gone here; its exit report follows.
-  static_cast<void>(
-      kernel::resume(std::move(stopped),
-                     free_run ? kernel::Resume::kFreely : kernel::Resume::kToSyscall, signo));
+  static_cast<void>(kernel::resume(
+      std::move(stopped), free_run ? kernel::Resume::kFreely : kernel::Resume::kToSyscall, signo));
 }
 
 void Tracer::housekeeping() {
@@ -130,8 +132,11 @@ void Tracer::housekeeping() {
 void Tracer::obey_signals(Outcome& outcome, bool& leave) {
   for (const Ticker::Received& signal : ticker_.take_signals()) {
     switch (signal.signo) {
-      case SIGUSR1: ++pictures_wanted_; break;
-      case SIGTSTP: break;  // the job's own stop decides, see stop_self_with_job()
+      case SIGUSR1:
+        ++pictures_wanted_;
+        break;
+      case SIGTSTP:
+        break;  // the job's own stop decides, see stop_self_with_job()
       default:
         if (root_ && !signal.by_terminal) {
           // Like timeout(1): the command is asked first; a second request ends the tool itself.

@@ -31,14 +31,15 @@ std::vector<int> read_pair(std::uint64_t address, const syscalls::RemoteMemory& 
 
 std::vector<FdEntry> made_fds(const kernel::Procfs& procfs, base::Pid pid,
                               const syscalls::RawCall& call, const syscalls::RawResult& result,
-                              const syscalls::RemoteMemory& memory,
-                              const model::FdTracker& known) {
+                              const syscalls::RemoteMemory& memory, const model::FdTracker& known) {
   if (result.is_error) return {};
   std::vector<int> fds;
   ResourceKind kind = ResourceKind::kUnknown;  // where the call tells more than the link text
   switch (syscalls::sys_of(call.abi, call.number)) {
     case Sys::pipe:
-    case Sys::pipe2: fds = read_pair(call.args[0], memory); break;
+    case Sys::pipe2:
+      fds = read_pair(call.args[0], memory);
+      break;
     case Sys::socketpair:
       fds = read_pair(call.args[3], memory);
       kind = socket_kind(call.args[0], call.args[1]);
@@ -74,8 +75,11 @@ std::vector<FdEntry> made_fds(const kernel::Procfs& procfs, base::Pid pid,
     case Sys::io_uring_setup:
     case Sys::userfaultfd:
     case Sys::perf_event_open:
-    case Sys::fanotify_init: fds = {static_cast<int>(result.value)}; break;
-    default: break;
+    case Sys::fanotify_init:
+      fds = {static_cast<int>(result.value)};
+      break;
+    default:
+      break;
   }
   std::vector<FdEntry> entries;
   for (const int fd : fds) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-
 namespace stucktrace::engine {
 namespace {
 
@@ -94,9 +93,8 @@ void read_descriptors(const kernel::Procfs& procfs, const KernelProbes& probes,
 }  // namespace
 
 void SocketCatalog::resolve(base::Pid pid, std::vector<FdEntry>& fds) {
-  const bool any = std::ranges::any_of(fds, [](const FdEntry& entry) {
-    return entry.resource.kind == ResourceKind::kOtherSocket;
-  });
+  const bool any = std::ranges::any_of(
+      fds, [](const FdEntry& entry) { return entry.resource.kind == ResourceKind::kOtherSocket; });
   if (!any) return;
   if (!asked_) {
     asked_ = true;

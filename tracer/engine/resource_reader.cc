@@ -102,9 +102,9 @@ void ResourceReader::fill_semaphore(Resource& resource) {
   if (!state) return;
   resource.queued = static_cast<std::uint64_t>(state->value);
   const bool alive = procfs_.stat(state->last_operator).has_value();
-  resource.label = fmt::format("semaphore {} of set {}: value {}, last used by process {}{}",
-                               resource.id.offset, resource.id.inode, state->value,
-                               state->last_operator, alive ? "" : " (gone)");
+  resource.label =
+      fmt::format("semaphore {} of set {}: value {}, last used by process {}{}", resource.id.offset,
+                  resource.id.inode, state->value, state->last_operator, alive ? "" : " (gone)");
   if (alive) resource.holders.push_back({state->last_operator, -1, FdMode::kBoth});
 }
 
@@ -114,9 +114,9 @@ void ResourceReader::fill_queue(Resource& resource) {
   if (!state) return;
   resource.queued = state->messages;
   resource.capacity = state->capacity_bytes;
-  resource.label = fmt::format("queue {}: {} messages, last sender {}, last receiver {}",
-                               resource.id.inode, state->messages, state->last_sender,
-                               state->last_receiver);
+  resource.label =
+      fmt::format("queue {}: {} messages, last sender {}, last receiver {}", resource.id.inode,
+                  state->messages, state->last_sender, state->last_receiver);
   for (const auto& [pid, mode] : {std::pair{state->last_sender, FdMode::kWrite},
                                   std::pair{state->last_receiver, FdMode::kRead}}) {
     if (pid && procfs_.stat(pid)) add_sorted(resource.holders, {pid, -1, mode});

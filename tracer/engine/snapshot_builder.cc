@@ -1,10 +1,10 @@
 #include "tracer/engine/snapshot_builder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "tracer/engine/call_text.h"
 #include "tracer/engine/output_tail.h"
@@ -21,7 +21,9 @@ constexpr int kMaxDistance = 8;
 constexpr std::size_t kMaxOutside = 512;
 constexpr int kTries = 3;
 
-bool has_ended(char state) { return state == 'Z' || state == 'X' || state == 'x'; }
+bool has_ended(char state) {
+  return state == 'Z' || state == 'X' || state == 'x';
+}
 
 bool is_blocked(const model::Thread& thread) {
   return thread.wait.kind != model::WaitKind::kRunning && !has_ended(thread.state);
@@ -129,8 +131,8 @@ model::Thread SnapshotBuilder::read_thread(const ProcessDraft& draft, base::Tid 
   if (const auto own = draft.own_tables.find(tid); own != draft.own_tables.end()) {
     view.fds = &own->second;
   }
-  const Surroundings around{procfs_, clock_,           probes_, holders_, notes_, sockets_.table(),
-                            options_.tracer_self};
+  const Surroundings around{
+      procfs_, clock_, probes_, holders_, notes_, sockets_.table(), options_.tracer_self};
   model::Thread thread;
   thread.tid = tid;
   for (int attempt = 0; attempt < kTries; ++attempt) {
@@ -157,8 +159,8 @@ model::Thread SnapshotBuilder::read_thread(const ProcessDraft& draft, base::Tid 
     thread.syscall = **sample.pulse.line;
     if ((*sample.pulse.line)->call.number >= 0) {
       static const std::vector<model::FdEntry> kNone;
-      thread.call_text = call_text((*sample.pulse.line)->call, memory,
-                                   view.fds != nullptr ? *view.fds : kNone);
+      thread.call_text =
+          call_text((*sample.pulse.line)->call, memory, view.fds != nullptr ? *view.fds : kNone);
     }
   } else {
     thread.syscall = model::unknown("running");
@@ -233,9 +235,10 @@ void SnapshotBuilder::name_what_was_not_seen() {
         holders_.unreadable().size(), holders_.unreadable().size() == 1 ? "" : "es"));
   }
   if (!unreachable_.empty()) {
-    sentences.push_back(fmt::format("{} more processes hold ends of what is waited for and were "
-                                    "not looked at",
-                                    unreachable_.size()));
+    sentences.push_back(
+        fmt::format("{} more processes hold ends of what is waited for and were "
+                    "not looked at",
+                    unreachable_.size()));
   }
   if (timed_out_) {
     sentences.push_back(fmt::format("the look was ended after {} s, before it was complete",

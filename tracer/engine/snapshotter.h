@@ -10,35 +10,43 @@
 #include "tracer/kernel/procfs.h"
 #include "tracer/model/snapshot.h"
 
+namespace stucktrace::unwind {
+class ElfFiles;
+}
+
 namespace stucktrace::engine {
 
 struct SnapshotOptions {
-  std::vector<base::Pid> roots;  // they and their descendants are the tree
-  bool native_stacks = true;     // of blocked threads
-  bool python_stacks = true;     // of CPython processes; also thread names and deadlines
-  bool all_stacks = false;       // of processes outside the tree as well
-  // Nothing new is begun after this; what is missing then is said in could_not_see.
+  std::vector<base::Pid> roots;
+  bool native_stacks = true;
+  bool python_stacks = true;
+  // Stacks also of the processes taken in because they hold another end, not of the tree alone.
+  bool all_stacks = false;
+  // What is not read by then is left out, and said to be.
   base::Nanoseconds time_limit = std::chrono::seconds{5};
-  // The process that traces the tree for us: its stops are not "stopped by somebody". 0 = nobody.
+  // What this process traces counts as neither traced by somebody nor stopped. 0 = nothing.
   base::Pid tracer_self;
 };
 
-// Looks at live processes without stopping, opening or changing anything: the tree below the roots,
-// what every thread of it waits for, and every process on the machine that could end one of these
-// waits. One look at one instant, as far as that can be: each wait is kept only if its thread stood
-// still while it was read.
+// Live processes -> model::Snapshot, through /proc, sock_diag and pidfds; stops nothing and leaves
+// nothing behind. The tree below the roots, and every process that can end a wait found in it. May
+// be called again and again; files and symbols read for stacks are kept between calls. Not for two
+// threads at once.
 class Snapshotter {
  public:
-  explicit Snapshotter(kernel::Procfs procfs = kernel::Procfs{}, KernelProbes probes = {})
-      : procfs_(std::move(procfs)), probes_(std::move(probes)) {}
+  Snapshotter();
+  // Tests bring their own /proc, time and answers.
+  Snapshotter(kernel::Procfs procfs, std::shared_ptr<const base::Clock> clock, KernelProbes probes);
+  ~Snapshotter();
 
-  // kGone when none of the roots exists any more. Missing permissions are no error: what they hide
-  // is unknown in the snapshot, and named.
+  // kGone when none of the roots exists (any more).
   base::Result<std::shared_ptr<model::Snapshot>> take(const SnapshotOptions& options);
 
  private:
   kernel::Procfs procfs_;
+  std::shared_ptr<const base::Clock> clock_;
   KernelProbes probes_;
+  std::shared_ptr<unwind::ElfFiles> elf_files_;
 };
 
 }  // namespace stucktrace::engine

@@ -9,7 +9,9 @@ namespace stucktrace::engine {
 namespace {
 
 // Only to end wait4 with EINTR: a handler must exist, and without SA_RESTART.
-int kick_signal() { return SIGRTMIN + 5; }
+int kick_signal() {
+  return SIGRTMIN + 5;
+}
 void do_nothing(int) {}
 
 timespec to_timespec(base::Nanoseconds duration) {

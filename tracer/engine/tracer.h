@@ -41,13 +41,13 @@ struct Outcome {
 
 // A command to launch; nothing is looked up by the tracer itself.
 struct Command {
-  std::string path;                // resolved
-  std::vector<std::string> argv;   // argv[0] as typed
-  bool restore_sigpipe = true;     // the tool ignores SIGPIPE, the command must not
+  std::string path;               // resolved
+  std::vector<std::string> argv;  // argv[0] as typed
+  bool restore_sigpipe = true;    // the tool ignores SIGPIPE, the command must not
 };
 
-// Follows a tree of tasks by ptrace and reports every event to the sink. All methods are called from
-// the thread that made the object: ptrace belongs to a thread, not to a process (ptrace(2)).
+// Follows a tree of tasks by ptrace and reports every event to the sink. All methods are called
+// from the thread that made the object: ptrace belongs to a thread, not to a process (ptrace(2)).
 class Tracer {
  public:
   Tracer(TracerOptions options, const base::Clock& clock, model::EventSink& sink, base::Log& log);
@@ -113,11 +113,11 @@ class Tracer {
   kernel::Waiter waiter_;
   Ticker ticker_;
   TraceeTable table_;
-  base::Pid root_;                 // launched command, 0 in attach mode
-  base::UniqueFd exec_error_;      // launch: errno of a failed exec arrives here
+  base::Pid root_;             // launched command, 0 in attach mode
+  base::UniqueFd exec_error_;  // launch: errno of a failed exec arrives here
   std::optional<model::TaskExit> root_exit_;
-  int job_stop_signal_ = 0;        // the launched job stopped: stop with it
-  bool executed_ = false;          // launch: the first exec happened
+  int job_stop_signal_ = 0;          // the launched job stopped: stop with it
+  bool executed_ = false;            // launch: the first exec happened
   std::size_t pictures_wanted_ = 0;  // SIGUSR1 since the last tick
 };
 

@@ -49,9 +49,11 @@ std::vector<Told> told_findings(const Report& report) {
   std::set<const FindingRecord*> used;
   for (const Finding& finding : report.diagnosis.findings) {
     const auto record = std::ranges::find_if(report.history, [&](const FindingRecord& each) {
-      return !each.resolved_at && !used.contains(&each) && same(each.finding, finding);
+      return !used.contains(&each) && same(each.finding, finding);
     });
     const bool known = record != report.history.end();
+    // The last sample is older than the end of the stall: its record tells the whole story.
+    if (known && record->resolved_at) continue;
     told.push_back({&finding, known ? &*record : nullptr});
     if (known) used.insert(&*record);
   }

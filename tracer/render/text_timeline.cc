@@ -464,6 +464,11 @@ void TextTimeline::Impl::take(Call call) {
     emit_call(thread, call);
   } else {
     const bool visible = shown(call);
+    // It may be held back while its descriptors are closed.
+    if (visible && thread.names_of_call != call.first_sequence) {
+      thread.names = words_.names_of(call);
+      thread.names_of_call = call.first_sequence;
+    }
     emit(thread, thread.folder.add(std::move(call)));
     // Told at once, unless it looks like one more turn of the same.
     if (visible && !thread.folder.repeating()) emit(thread, thread.folder.release());

@@ -1,0 +1,312 @@
+#include "tracer/engine/collection.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "tracer/base/text.h"
+#include "tracer/engine/call_text.h"
+#include "tracer/engine/output_tail.h"
+#include "tracer/kernel/remote_memory.h"
+
+namespace stucktrace::engine {
+namespace {
+
+using model::WaitKind;
+
+constexpr std::size_t kMaxTree = 20000;
+// How far and wide to follow other ends out of the tree. An event loop is connected to half of the
+// machine, so it is followed less far.
+constexpr std::size_t kMaxTakenIn = 256;
+constexpr int kMaxDistance = 8;
+constexpr int kMaxLoopDistance = 2;
+constexpr int kRetries = 2;
+
+bool has_ended(char state) {
+  return state == 'Z' || state == 'X' || state == 'x';
+}
+
+model::Thread as_thread(base::Tid tid, const ThreadSample& sample) {
+  model::Thread thread;
+  thread.tid = tid;
+  thread.comm = sample.comm;
+  thread.state = sample.pulse.state;
+  thread.start_time = sample.pulse.start_time;
+  thread.counters = sample.pulse.counters;
+  thread.wchan = sample.wchan;
+  if (!sample.pulse.line) {
+    thread.syscall = model::unknown(sample.pulse.line.error().because);
+  } else if (*sample.pulse.line) {
+    thread.syscall = **sample.pulse.line;
+  } else {
+    thread.syscall = model::unknown("running");
+  }
+  return thread;
+}
+
+}  // namespace
+
+Collection::Collection(const kernel::Procfs& procfs, const base::Clock& clock,
+                       const KernelProbes& probes, const SnapshotOptions& options)
+    : procfs_(procfs),
+      clock_(clock),
+      probes_(probes),
+      options_(options),
+      started_(clock.now()),
+      started_wall_(clock.wall()),
+      sockets_(procfs),
+      scan_(procfs, probes),
+      resources_(procfs, scan_, notes_, sockets_) {}
+
+bool Collection::is_late() const {
+  return clock_.now() - started_ > options_.time_limit;
+}
+
+// ---- processes
+// ------------------------------------------------------------------------------------
+
+const std::vector<base::Pid>& Collection::children_by_parent(base::Pid parent) {
+  if (!by_parent_read_) {
+    by_parent_read_ = true;
+    for (const base::Pid pid : procfs_.processes().value_or(std::vector<base::Pid>{})) {
+      if (const auto stat = procfs_.stat(pid)) by_parent_[base::Pid{stat->parent}].push_back(pid);
+    }
+  }
+  return by_parent_[parent];
+}
+
+// Each thread has a list of the children it made; kernels without those lists tell only the parent.
+std::vector<base::Pid> Collection::children_of(const ProcessDraft& draft) {
+  std::vector<base::Pid> children;
+  bool listed = draft.samples.empty();
+  for (const auto& [tid, sample] : draft.samples) {
+    const auto own = procfs_.children(draft.process.pid, tid);
+    if (!own) continue;
+    listed = true;
+    children.insert(children.end(), own->begin(), own->end());
+  }
+  return listed ? children : children_by_parent(draft.process.pid);
+}
+
+// A vfork child, or one made with CLONE_VM, lives in its parent's memory until it executes.
+void Collection::share_address_space(ProcessDraft& draft) {
+  const auto parent = drafts_.find(draft.process.parent);
+  if (parent == drafts_.end() || has_ended(draft.process.state)) return;
+  const auto same = probes_.same_memory(base::main_thread(draft.process.parent),
+                                        base::main_thread(draft.process.pid));
+  if (!same || !*same) return;
+  draft.process.address_space = parent->second->process.address_space;
+  draft.view.address_space = draft.process.address_space;
+}
+
+std::string Collection::describe_unreadable(const ProcessDraft& draft) const {
+  const model::Process& process = draft.process;
+  const std::string who =
+      fmt::format("process {} ({})", process.pid, base::escape_text(process.comm, 64));
+  if (process.uid != ::getuid() && ::geteuid() != 0) {
+    return fmt::format(
+        "{} belongs to another user (uid {}): its descriptors, system calls and "
+        "memory could not be read",
+        who, process.uid);
+  }
+  return fmt::format("{}: its descriptors could not be read ({})", who,
+                     process.fds.error().because);
+}
+
+ProcessDraft* Collection::take_in(base::Pid pid, int distance) {
+  auto draft = read_process(procfs_, probes_, sockets_, pid);
+  if (!draft) return nullptr;
+  ProcessDraft& taken = **draft;
+  taken.distance = distance;
+  taken.process.in_tree = distance == 0;
+  if (taken.process.tracer == options_.tracer_self.value()) taken.process.tracer = 0;
+  share_address_space(taken);
+  if (!taken.process.fds && taken.process.fds.error().because == "no permission") {
+    could_not_see(describe_unreadable(taken));
+  }
+  drafts_.emplace(pid, std::move(*draft));
+  unread_.push_back(pid);
+  return &taken;
+}
+
+bool Collection::read_tree() {
+  std::deque<base::Pid> queue{options_.roots.begin(), options_.roots.end()};
+  while (!queue.empty()) {
+    const base::Pid pid = queue.front();
+    queue.pop_front();
+    if (drafts_.contains(pid)) continue;
+    if (drafts_.size() >= kMaxTree || (is_late() && !drafts_.empty())) {
+      could_not_see("the tree was not read to its end: too large, or the time limit had passed");
+      break;
+    }
+    const ProcessDraft* draft = take_in(pid, 0);
+    if (draft == nullptr) {
+      const bool is_root = std::ranges::find(options_.roots, pid) != options_.roots.end();
+      if (is_root) could_not_see(fmt::format("process {} does not exist", pid));
+      continue;
+    }
+    for (const base::Pid child : children_of(*draft)) queue.push_back(child);
+  }
+  return !drafts_.empty();
+}
+
+// ---- waits
+// ----------------------------------------------------------------------------------------
+
+model::Thread Collection::read_thread(ProcessDraft& draft, base::Tid tid, ThreadSample sample) {
+  const base::Pid pid = draft.process.pid;
+  const kernel::ProcessMemory memory{tid};
+  static const std::vector<model::FdEntry> kNoFds;
+  const Surroundings around{
+      procfs_, clock_, probes_, scan_, notes_, sockets_.table(), options_.tracer_self};
+  ProcessView view = draft.view;
+  const auto own_table = draft.own_tables.find(tid);
+  if (own_table != draft.own_tables.end()) view.fds = &own_table->second;
+  for (int attempt = 0;; ++attempt) {
+    model::Thread thread = as_thread(tid, sample);
+    thread.wait = read_wait(around, view, tid, sample, memory);
+    if (thread.syscall && thread.syscall->call.number >= 0) {
+      thread.call_text =
+          call_text(thread.syscall->call, memory, view.fds != nullptr ? *view.fds : kNoFds);
+    }
+    const bool settled = has_ended(sample.pulse.state) || thread.wait.kind == WaitKind::kRunning ||
+                         stands_still(procfs_, pid, tid, sample.pulse);
+    if (settled) return thread;
+    auto again = sample_thread(procfs_, pid, tid);
+    if (!again || attempt == kRetries) {
+      // It moves, or has just ended: either way it waits for nothing.
+      thread.wait = {};
+      thread.wait.kind = again ? WaitKind::kRunning : WaitKind::kOther;
+      if (!again) thread.state = 'X';
+      return thread;
+    }
+    sample = std::move(*again);
+  }
+}
+
+void Collection::widen(const ProcessDraft& draft, const model::Thread& thread) {
+  const auto releasers = resources_.add_wait(draft.process.pid, thread.tid, thread.wait);
+  const int limit = thread.wait.kind == WaitKind::kMultiplex ? kMaxLoopDistance : kMaxDistance;
+  const int distance = draft.distance + 1;
+  if (distance > limit) return;
+  for (const base::Pid pid : releasers) {
+    if (drafts_.contains(pid)) continue;
+    if (taken_in_ >= kMaxTakenIn) {
+      could_not_see(fmt::format(
+          "more than {} processes hold other ends; the rest was not looked at", kMaxTakenIn));
+      return;
+    }
+    if (take_in(pid, distance) != nullptr) ++taken_in_;
+  }
+}
+
+// Who is blocked in open() of a fifo has no descriptor of it yet, and so is found only by where it
+// sleeps.
+void Collection::find_fifo_openers() {
+  if (fifo_openers_found_) return;
+  fifo_openers_found_ = true;
+  for (const base::Pid pid : procfs_.processes().value_or(std::vector<base::Pid>{})) {
+    if (drafts_.contains(pid) || taken_in_ >= kMaxTakenIn) continue;
+    for (const base::Tid tid : procfs_.tasks(pid).value_or(std::vector<base::Tid>{})) {
+      const auto wchan = procfs_.wchan(pid, tid);
+      if (!wchan || (*wchan != "wait_for_partner" && *wchan != "fifo_open")) continue;
+      if (take_in(pid, 1) != nullptr) ++taken_in_;
+      break;
+    }
+  }
+}
+
+void Collection::read_process_waits(ProcessDraft& draft) {
+  auto& threads = draft.process.threads;
+  for (auto& [tid, sample] : draft.samples) {
+    threads.push_back(read_thread(draft, tid, std::move(sample)));
+  }
+  draft.samples.clear();
+  std::ranges::sort(threads, {}, [&draft](const model::Thread& thread) {
+    return std::pair{thread.tid != base::main_thread(draft.process.pid), thread.tid};
+  });
+  for (const model::Thread& thread : threads) {
+    widen(draft, thread);
+    if (thread.wait.kind == WaitKind::kFifoOpen) find_fifo_openers();
+  }
+}
+
+void Collection::read_waits() {
+  while (!unread_.empty()) {
+    ProcessDraft& draft = *drafts_.at(unread_.front());
+    unread_.pop_front();
+    if (is_late()) {
+      could_not_see(
+          fmt::format("the time limit had passed before process {} was read", draft.process.pid));
+      for (const auto& [tid, sample] : draft.samples) {
+        model::Thread thread = as_thread(tid, sample);
+        thread.wait = {};
+        thread.wait.on.push_back(model::OnUnknown{"the time limit had passed"});
+        draft.process.threads.push_back(std::move(thread));
+      }
+      continue;
+    }
+    read_process_waits(draft);
+  }
+}
+
+void Collection::read_resources() {
+  resources_.probe_ends();
+  std::vector<const model::Process*> all;
+  for (const auto& [pid, draft] : drafts_) all.push_back(&draft->process);
+  resources_.add_terminal_holders(all);
+}
+
+void Collection::read_output() {
+  for (const auto& [pid, draft] : drafts_) {
+    if (!draft->process.in_tree || !draft->process.fds) continue;
+    draft->process.output_tails = read_output_tails(procfs_, pid, *draft->process.fds);
+  }
+}
+
+// ---- result
+// ---------------------------------------------------------------------------------------
+
+std::vector<model::Process*> Collection::processes() {
+  std::vector<model::Process*> all;
+  for (const auto& [pid, draft] : drafts_) all.push_back(&draft->process);
+  return all;
+}
+
+void Collection::assign_roles(model::Snapshot& snapshot) const {
+  std::vector<model::Process*> order;
+  for (model::Process& process : snapshot.processes) order.push_back(&process);
+  const auto rank = [this](const model::Process* process) {
+    const auto& roots = options_.roots;
+    const auto root = std::ranges::find(roots, process->pid) - roots.begin();
+    return std::tuple{!process->in_tree, root, process->start_time, process->pid};
+  };
+  std::ranges::sort(order, {}, rank);
+  for (std::size_t i = 0; i < order.size(); ++i) order[i]->role = fmt::format("P{}", i + 1);
+}
+
+model::Snapshot Collection::finish() {
+  model::Snapshot snapshot;
+  snapshot.taken_at = started_;
+  snapshot.taken_wall = started_wall_;
+  snapshot.roots = options_.roots;
+  for (auto& [pid, draft] : drafts_) snapshot.processes.push_back(std::move(draft->process));
+  snapshot.resources = resources_.take();
+  const bool any_incomplete = std::ranges::any_of(snapshot.resources, [](const auto& entry) {
+    return !entry.second.incomplete_because.empty();
+  });
+  if (any_incomplete && !scan_.unreadable().empty()) {
+    could_not_see(
+        fmt::format("the descriptors of {} other processes could not be read: one of "
+                    "them may hold another end",
+                    scan_.unreadable().size()));
+  }
+  snapshot.could_not_see.assign(missing_.begin(), missing_.end());
+  assign_roles(snapshot);
+  return snapshot;
+}
+
+}  // namespace stucktrace::engine
