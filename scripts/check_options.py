@@ -32,6 +32,7 @@ def of_program(program):
 
 def of_man_page():
     text = (ROOT / "scripts/man/stucktrace.1").read_text().replace("\\-", "-")
+    text = re.sub(r"\\f[A-Z]", "", text)
     section = text.split(".SH OPTIONS", 1)[1].split("\n.SH ", 1)[0]
     return set(LONG_OPTION.findall(section))
 

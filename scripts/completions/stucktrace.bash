@@ -22,7 +22,7 @@ _stucktrace() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local commands='run attach explain demo replay compare syscalls doctor'
   local common='--json --color --quiet --verbose --help'
-  local tracing='--output --stuck-after --announce --attach-mode --payload'
+  local tracing='--output --stuck-after --settle --announce --attach-mode --payload'
   local command='' place=0 index
   COMPREPLY=()
 
@@ -51,14 +51,14 @@ _stucktrace() {
     done
   fi
 
-  # --option=value arrives as three words, since = is in COMP_WORDBREAKS.
+  # An option with its value arrives as three words, since = is in COMP_WORDBREAKS.
   if [[ $current == = ]]; then
     current=
   elif [[ $previous == = ]]; then
     previous=${COMP_WORDS[COMP_CWORD - 2]}
   fi
   case $previous in
-    -o | --output | --junit | --baseline | --json)
+    -o | --output | --json)
       [[ $previous == --json && ${COMP_WORDS[COMP_CWORD - 1]} != = ]] || {
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
@@ -66,17 +66,17 @@ _stucktrace() {
       ;;
     --attach-mode) mapfile -t COMPREPLY < <(compgen -W 'seize attach' -- "$current"); return ;;
     --payload) mapfile -t COMPREPLY < <(compgen -W 'none text all' -- "$current"); return ;;
-    --fail-on) mapfile -t COMPREPLY < <(compgen -W 'stuck deadlock none' -- "$current"); return ;;
     --color) mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$current"); return ;;
-    -e | --stuck-after | --announce | --deadline | --for | --settle) return ;;
+    -e | --stuck-after | --announce | --for | --settle) return ;;
   esac
 
   local options=$common
   case $command in
-    run) options+=" $tracing --deadline --fail-on --junit --baseline --kill-on-exit" ;;
-    attach) options+=" $tracing --for --until-stuck" ;;
-    explain) options+=" --all --tree --stacks --allow-stop --settle" ;;
-    demo) options+=" $tracing" ;;
+    run) options+=" $tracing" ;;
+    attach) options+=" $tracing --for --until-stuck --no-children" ;;
+    explain) options+=" --stacks --stuck-after --settle --announce" ;;
+    demo) options+=" $tracing --healthy" ;;
+    replay) options+=" --announce" ;;
     compare) options+=" --update" ;;
   esac
   if [[ $current == -* ]]; then

@@ -26,8 +26,8 @@ complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a doctor 
 complete -c stucktrace -s h -l help -d 'Print the usage'
 complete -c stucktrace -s q -l quiet -d 'Only findings'
 complete -c stucktrace -s v -l verbose -d More
-complete -c stucktrace -l json -F -d 'The report as JSON on stdout or to a file'
-complete -c stucktrace -l color -x -a 'auto always never' -d Colours
+complete -c stucktrace -n true -l json -F -d 'The report as JSON on stdout or to a file'
+complete -c stucktrace -n true -l color -x -a 'auto always never' -d Colours
 
 set -l tracing '__fish_seen_subcommand_from run attach demo'
 complete -c stucktrace -n $tracing -s o -l output -r -F -d 'Record to a file'
@@ -38,25 +38,19 @@ complete -c stucktrace -n $tracing -l attach-mode -x -a 'seize attach' -d 'Kind 
 complete -c stucktrace -n $tracing -l payload -x -a 'none text all' -d 'Bytes of buffers to keep'
 
 set -l run '__fish_seen_subcommand_from run'
-complete -c stucktrace -n $run -l deadline -x -d 'Diagnose and end the tree after this'
-complete -c stucktrace -n $run -l fail-on -x -a 'stuck deadlock none' -d 'Exit with 121'
-complete -c stucktrace -n $run -l junit -r -F -d 'JUnit report'
-complete -c stucktrace -n $run -l baseline -r -F -d 'Recording to compare with'
-complete -c stucktrace -n $run -l kill-on-exit -d 'End the tree with the tracer'
 complete -c stucktrace -n $run -a '(__fish_complete_subcommand --fcs-skip=2)'
 
 set -l attach '__fish_seen_subcommand_from attach'
 complete -c stucktrace -n $attach -l for -x -d 'Detach after this'
 complete -c stucktrace -n $attach -l until-stuck -d 'Detach at the first finding'
+complete -c stucktrace -n $attach -l no-children -d 'Only the named processes and new children'
 
 set -l explain '__fish_seen_subcommand_from explain'
-complete -c stucktrace -n $explain -l all -d 'Every process'
-complete -c stucktrace -n $explain -l tree -d 'The descendants'
 complete -c stucktrace -n $explain -l stacks -d 'Stacks of all threads'
-complete -c stucktrace -n $explain -l allow-stop -d 'Permit short stops'
 complete -c stucktrace -n $explain -l settle -x -d 'Time between the samples'
 
 complete -c stucktrace -n '__fish_seen_subcommand_from attach explain doctor' -x -a '(__fish_complete_pids)'
+complete -c stucktrace -n '__fish_seen_subcommand_from demo' -l healthy -d 'The healthy twin'
 complete -c stucktrace -n '__fish_seen_subcommand_from demo' -x -a '(__stucktrace_demos)'
 complete -c stucktrace -n '__fish_seen_subcommand_from replay compare' -F
 complete -c stucktrace -n '__fish_seen_subcommand_from compare' -l update -d 'Make the file the new baseline'

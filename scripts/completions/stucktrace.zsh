@@ -40,6 +40,7 @@ _stucktrace() {
     '(-o --output)'{-o+,--output=}'[record to a file]:file:_files'
     '-e+[what becomes visible]:trace=SET:'
     '--stuck-after=[look into waits this old]:time:'
+    '--settle=[time between the samples]:time:'
     '*--announce=[output that announces completion]:regex:'
     '--attach-mode=[kind of ptrace]:mode:(seize attach)'
     '--payload=[bytes of buffers to keep]:what:(none text all)'
@@ -54,21 +55,19 @@ _stucktrace() {
   fi
   case $words[1] in
     run)
-      _arguments -S $common $tracing '--deadline=[diagnose and end the tree after this]:time:' \
-        '--fail-on=[exit with 121]:what:(stuck deadlock none)' '--junit=[JUnit report]:file:_files' \
-        '--baseline=[recording to compare with]:file:_files' \
-        '--kill-on-exit[end the tree with the tracer]' '*::command: _normal'
+      _arguments -S $common $tracing '*::command: _normal'
       ;;
     attach)
       _arguments $common $tracing '--for=[detach after this]:time:' \
-        '--until-stuck[detach at the first finding]' '*:pid:_pids'
+        '--until-stuck[detach at the first finding]' \
+        '--no-children[leave existing children alone]' '*:pid:_pids'
       ;;
     explain)
-      _arguments $common '--all[every process]' '--tree[the descendants]' \
-        '--stacks[stacks of all threads]' '--allow-stop[permit short stops]' \
-        '--settle=[time between the samples]:time:' '*:pid:_pids'
+      _arguments $common '--stacks[stacks of all threads]' \
+        '--stuck-after=[look into waits this old]:time:' '--settle=[time between the samples]:time:' \
+        '*--announce=[output that announces completion]:regex:' '*:pid:_pids'
       ;;
-    demo) _arguments $common $tracing '1:demo:_stucktrace_demos' ;;
+    demo) _arguments $common $tracing '--healthy[its healthy twin]' '1:demo:_stucktrace_demos' ;;
     replay) _arguments $common '1:recording:_files' ;;
     compare) _arguments $common '--update[make the file the new baseline]' '1:baseline:_files' '2:recording:_files' ;;
     syscalls) _arguments $common '*:name:' ;;

@@ -176,13 +176,12 @@ void TextTimeline::Impl::first_seen(const Event& event, const model::TaskSeen& s
     return;
   }
   // Children come with their parent's clone event, which has a line of its own.
-  const auto* parent = tree_.find(base::main_thread(seen.parent));
-  if (!seen.at_attach && parent != nullptr) return;
+  // A launched command comes with its exec event.
+  if (!seen.at_attach) return;
   const std::string command =
       seen.argv.empty() ? terminal_text(seen.exe.empty() ? seen.comm : seen.exe, kCommandLimit)
                         : command_text(seen.argv, kCommandLimit);
-  line(event.at, event.pid, event.tid, (seen.at_attach ? "found running: " : "starts: ") + command,
-       Style::kBold);
+  line(event.at, event.pid, event.tid, "found running: " + command, Style::kBold);
 }
 
 void TextTimeline::Impl::made(const Event& event, const model::NewTask& child) {
