@@ -1,6 +1,9 @@
 #include "tracer/cli/sampler.h"
 
+#include <pthread.h>
 #include <unistd.h>
+
+#include <csignal>
 
 #include "tracer/engine/snapshotter.h"
 
@@ -32,7 +35,15 @@ base::Result<model::Sample> take_sample(const std::vector<base::Pid>& roots,
   return model::Sample{std::move(*before), std::move(*now)};
 }
 
-Sampler::Sampler() : thread_([this](std::stop_token stop) { work(std::move(stop)); }) {}
+Sampler::Sampler() {
+  // The tool's signals are the tracer's business: this thread must never be the one that takes them.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::jthread([this](std::stop_token stop) { work(std::move(stop)); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
 
 Sampler::~Sampler() {
   thread_.request_stop();
