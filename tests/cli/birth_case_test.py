@@ -1,9 +1,8 @@
 """The case stucktrace was born from, from a launch, a live pid and a recording, under every Python."""
 import concurrent.futures
-import os
 import subprocess
 
-from harness import (EXIT_STUCK, SEED, WRITE, Background, Case, blocked_in, children, interpreters,
+from harness import (EXIT_STUCK, SEED, STUCKTRACE, WRITE, Background, Case, blocked_in, children, interpreters,
                      main, report_of, status_field, stucktrace, task_states, wait_until)
 
 PAYLOAD = 200000
@@ -85,7 +84,7 @@ class BirthCase(Case):
                 child = stuck_child(parent.pid)
                 states = {pid: task_states(pid) for pid in (parent.pid, child)}
                 with subprocess.Popen(
-                        [os.environ["STUCKTRACE"], "explain", "--json", str(parent.pid)],
+                        [STUCKTRACE, "explain", "--json", str(parent.pid)],
                         stdout=subprocess.PIPE, encoding="utf-8") as look:
                     while look.poll() is None:
                         for pid in (parent.pid, child):

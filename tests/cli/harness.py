@@ -11,8 +11,9 @@ import tempfile
 import time
 import unittest
 
-STUCKTRACE = os.environ.get("STUCKTRACE", "stucktrace")
-SOURCE = os.environ.get("STUCKTRACE_SOURCE", os.path.join(os.path.dirname(__file__), "..", ".."))
+SOURCE = os.environ.get("STUCKTRACE_SOURCE",
+                        os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..")))
+STUCKTRACE = os.environ.get("STUCKTRACE", os.path.join(SOURCE, "build", "dev", "stucktrace"))
 TARGETS = os.path.join(os.path.dirname(STUCKTRACE), "target")
 SEED = os.path.join(TARGETS, "queue_join_hang.py")
 PATIENCE = 60.0
