@@ -45,7 +45,6 @@ class Walk {
     for (std::size_t index = 0; index < events_->size(); ++index) step(index);
     CanonicalTrace trace;
     for (auto& [role, lines] : threads_) {
-      // A process's facts come after its own threads and before its children's.
       add_section(trace, role, lines.take());
     }
     for (auto& [role, facts] : processes_) {
@@ -96,7 +95,7 @@ class Walk {
     const std::string& role = roles_.of_event(index);
     if (role.empty()) return;
     roles_.advance(index);
-    const bool is_root = Roles::process_of(role) == role && !role.contains('.');
+    const bool is_root = roles_.is_root(role);
     if (const auto* enter = std::get_if<model::SyscallEnter>(&event.data)) {
       begin(event, *enter, role);
     }

@@ -33,6 +33,10 @@ class Roles {
   const std::string& of_tid(base::Tid tid) const;
   const std::string& of_pid(base::Pid pid) const { return of_tid(base::main_thread(pid)); }
 
+  // The process (and so main thread) of a root, made by nobody we saw.
+  static bool is_root(const std::string& role) {
+    return role.starts_with('P') && role.find_first_of("./") == std::string::npos;
+  }
   // "P1.2/T1" -> "P1.2".
   static std::string process_of(const std::string& role);
   // By tree and number: P1 < P1/T1 < P1.2 < P1.10.

@@ -139,7 +139,9 @@ void Steps::exit(const model::Call& call, const std::vector<Thing*>& fresh, Thre
 std::string Steps::wait_step(base::Pid pid, int fd, bool read) const {
   const Thing* thing = things_->find(pid, fd);
   if (thing == nullptr || !thing->can_block()) return {};
-  if (thing->kind == ResourceKind::kPidFd) return "waits child " + thing->target;
+  if (thing->kind == ResourceKind::kPidFd) {
+    return "waits child " + (thing->target.empty() ? std::string{"<pid>"} : thing->target);
+  }
   // Room for output is no step of its own: the text is.
   if (!read && things_->is_output(pid, fd)) return {};
   return fmt::format("waits {} {}", thing->name, read ? "read" : "write");

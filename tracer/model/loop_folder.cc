@@ -169,9 +169,9 @@ void LoopFolder::turn(Call call) {
   pending_.push_back({std::move(call), false});
   if (++position_ < loop.body.size()) return;
   loop.end = end_of(pending_.back().call);
-  if (++loop.turns == 1) {
-    for (std::size_t i = 0; i < loop.body.size(); ++i) loop.body[i] = std::move(pending_[i].call);
-  }
+  ++loop.turns;
+  // The newest turn stands for all: waits that grow (a back-off) are told by what they have become.
+  for (std::size_t i = 0; i < loop.body.size(); ++i) loop.body[i] = std::move(pending_[i].call);
   position_ = 0;
   pending_.clear();
 }

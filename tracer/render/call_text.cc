@@ -216,7 +216,10 @@ std::string CallText::call(const model::Call& call, const FdNames& names) const 
   text += ")";
   if (!call.result) return text;
   if (call.result->is_error) return text + " = " + syscalls::error_name(call.result->value);
-  const std::string meaning = result(decoded, context);
+  // The duplicate replaces what its number stood for until now: the old name would be wrong.
+  const bool duplicates = call.sys() == syscalls::Sys::dup || call.sys() == syscalls::Sys::dup2 ||
+                          call.sys() == syscalls::Sys::dup3;
+  const std::string meaning = duplicates ? std::string{} : result(decoded, context);
   text += " = " + (meaning.empty() ? fmt::format("{}", call.result->value) : meaning);
   if (call.result->value == 0 && times_out_with_zero(call.sys())) text += " (time-out)";
   if (call.result->value == 0 && ends_with_zero(call.sys())) text += " (end of file)";
