@@ -38,7 +38,7 @@ class Compare(Case):
         self.assert_equal_runs(20, python, script)
 
     def test_twenty_runs_of_a_shell_pipeline_are_equal(self):
-        self.assert_equal_runs(20, "sh", "-c", "seq 2000 | sort -r | head -3; echo end >&2; exit 0")
+        self.assert_equal_runs(20, "sh", "-c", "seq 2000 | sort -r | tail -3; echo end >&2; exit 0")
 
     def test_twenty_runs_of_threads_are_equal(self):
         self.assert_equal_runs(20, os.path.join(TARGETS, "clone_storm"), "8", "4")
