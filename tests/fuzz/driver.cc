@@ -32,11 +32,21 @@ Bytes mutate(Bytes input, std::mt19937& random) {
     if (input.empty()) input.push_back(static_cast<std::uint8_t>(below(256)));
     const std::size_t at = below(input.size());
     switch (below(6)) {
-      case 0: input[at] = static_cast<std::uint8_t>(below(256)); break;
-      case 1: input[at] = static_cast<std::uint8_t>(input[at] ^ (1U << below(8))); break;
-      case 2: input.resize(at); break;
-      case 3: input.insert(input.begin() + static_cast<std::ptrdiff_t>(at), below(2) ? 0xff : 0); break;
-      case 4: input.erase(input.begin() + static_cast<std::ptrdiff_t>(at)); break;
+      case 0:
+        input[at] = static_cast<std::uint8_t>(below(256));
+        break;
+      case 1:
+        input[at] = static_cast<std::uint8_t>(input[at] ^ (1U << below(8)));
+        break;
+      case 2:
+        input.resize(at);
+        break;
+      case 3:
+        input.insert(input.begin() + static_cast<std::ptrdiff_t>(at), below(2) ? 0xff : 0);
+        break;
+      case 4:
+        input.erase(input.begin() + static_cast<std::ptrdiff_t>(at));
+        break;
       default: {
         const std::size_t from = below(input.size());
         const std::size_t count = below(input.size() - from) % 64;

@@ -1,12 +1,11 @@
+#include <fmt/format.h>
+#include <gtest/gtest.h>
 #include <sys/wait.h>
 
 #include <algorithm>
 #include <csignal>
 #include <map>
 #include <set>
-
-#include <fmt/format.h>
-#include <gtest/gtest.h>
 
 #include "tests/live/tracee_fixture.h"
 
@@ -269,7 +268,8 @@ TEST_P(AttachTest, NoSuchProcessIsAnError) {
   EXPECT_EQ(attached.error().kind, base::ErrorKind::kGone);
 }
 
-// ---- a dying tracer ------------------------------------------------------------------------------
+// ---- a dying tracer
+// ------------------------------------------------------------------------------
 
 TEST(TracerDeath, ASeizedTreeGoesOn) {
   Target target({target_path("thread_ring"), "8"});

@@ -1,6 +1,7 @@
 #include "tests/live/tracee_fixture.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,8 +11,6 @@
 #include <filesystem>
 #include <fstream>
 #include <thread>
-
-#include <fmt/format.h>
 
 namespace stucktrace::test {
 
@@ -23,10 +22,14 @@ constexpr base::Nanoseconds kPatience = 30s;  // of a loaded two-core machine
 
 const char* name_of(Mode mode) {
   switch (mode) {
-    case Mode::kLaunch: return "Launch";
-    case Mode::kLaunchTraceme: return "LaunchTraceme";
-    case Mode::kSeize: return "Seize";
-    case Mode::kAttach: return "Attach";
+    case Mode::kLaunch:
+      return "Launch";
+    case Mode::kLaunchTraceme:
+      return "LaunchTraceme";
+    case Mode::kSeize:
+      return "Seize";
+    case Mode::kAttach:
+      return "Attach";
   }
   return "?";
 }

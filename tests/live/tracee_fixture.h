@@ -62,11 +62,11 @@ class Target {
   Target& operator=(const Target&) = delete;
 
   base::Pid pid() const { return pid_; }
-  bool wait_ready();            // its "ready" line
-  void go();                    // the byte it waits for
+  bool wait_ready();  // its "ready" line
+  void go();          // the byte it waits for
   void close_stdin() { stdin_.reset(); }
-  std::string read_to_end();    // stdout
-  int wait();                   // raw wait status
+  std::string read_to_end();             // stdout
+  int wait();                            // raw wait status
   void forget() { pid_ = base::Pid{}; }  // the engine has reaped it
 
  private:

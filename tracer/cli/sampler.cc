@@ -36,7 +36,8 @@ base::Result<model::Sample> take_sample(const std::vector<base::Pid>& roots,
 }
 
 Sampler::Sampler() {
-  // The tool's signals are the tracer's business: this thread must never be the one that takes them.
+  // The tool's signals are the tracer's business: this thread must never be the one that takes
+  // them.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);

@@ -114,7 +114,8 @@ base::Result<std::uint64_t> event_message(const Stopped& tracee) {
 }
 
 base::Result<InterruptedCall> interrupted_call(const Stopped& tracee) {
-  // struct user_regs_struct of a 32-bit tracee is another, shorter one (arch/x86/include/asm/user_32.h).
+  // struct user_regs_struct of a 32-bit tracee is another, shorter one
+  // (arch/x86/include/asm/user_32.h).
   constexpr std::size_t kWords32 = 17;
   user_regs_struct registers{};
   iovec io{&registers, sizeof registers};
@@ -148,7 +149,9 @@ base::Result<void> set_options(const Stopped& tracee) {
                tracee.tid());
 }
 
-bool trace_me() { return request(PTRACE_TRACEME, base::Tid{}, 0, 0) == 0; }
+bool trace_me() {
+  return request(PTRACE_TRACEME, base::Tid{}, 0, 0) == 0;
+}
 
 base::Result<void> seize(base::Tid tid) {
   return check(request(PTRACE_SEIZE, tid, 0, kOptions), "attaching with PTRACE_SEIZE", tid);

@@ -51,9 +51,9 @@ base::Result<SyscallInfo> syscall_info(const Stopped& tracee);
 // EINVAL is kSystem with that errno: a group-stop.
 base::Result<siginfo_t> siginfo(const Stopped& tracee);
 base::Result<std::uint64_t> event_message(const Stopped& tracee);
-// The call a stop interrupted, from the registers: number, arguments and what it would return, which
-// is ERESTART* (512..516, negative) where the kernel is going to restart it. For stops that are no
-// syscall-stop; number -1 when the tracee was in user code.
+// The call a stop interrupted, from the registers: number, arguments and what it would return,
+// which is ERESTART* (512..516, negative) where the kernel is going to restart it. For stops that
+// are no syscall-stop; number -1 when the tracee was in user code.
 struct InterruptedCall {
   syscalls::RawCall call;
   std::int64_t result = 0;

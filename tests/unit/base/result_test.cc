@@ -1,8 +1,8 @@
 #include "tracer/base/result.h"
 
-#include <cerrno>
-
 #include <gtest/gtest.h>
+
+#include <cerrno>
 
 namespace stucktrace::base {
 namespace {

@@ -26,7 +26,9 @@ TEST(EscapeText, EscapesInvalidUtf8ByteByByte) {
   EXPECT_EQ(escape_text("\xed\xa0\x80"), "\\xed\\xa0\\x80") << "surrogate";
 }
 
-TEST(EscapeText, CutsAtTheLimit) { EXPECT_EQ(escape_text("abcdef", 3), "abc…"); }
+TEST(EscapeText, CutsAtTheLimit) {
+  EXPECT_EQ(escape_text("abcdef", 3), "abc…");
+}
 
 TEST(HumanDuration, KeepsTwoFigures) {
   EXPECT_EQ(human_duration(0ns), "0 ns");

@@ -1,13 +1,12 @@
 #include "tracer/cli/command_lookup.h"
 
+#include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-
-#include <gtest/gtest.h>
 
 namespace stucktrace::cli {
 namespace {

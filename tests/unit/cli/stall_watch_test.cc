@@ -7,7 +7,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-base::Instant at(base::Nanoseconds time) { return {1h + time}; }
+base::Instant at(base::Nanoseconds time) {
+  return {1h + time};
+}
 
 model::Event enter(std::int64_t number, base::Nanoseconds time, int tid = 7) {
   model::SyscallEnter enter;

@@ -1,14 +1,16 @@
 #include "tracer/kernel/stop.h"
 
-#include <csignal>
-
 #include <gtest/gtest.h>
 #include <sys/ptrace.h>
+
+#include <csignal>
 
 namespace stucktrace::kernel {
 namespace {
 
-constexpr int stopped(int signo, int event = 0) { return 0x7f | (signo << 8) | (event << 16); }
+constexpr int stopped(int signo, int event = 0) {
+  return 0x7f | (signo << 8) | (event << 16);
+}
 constexpr int kEventStop = 128;
 
 // Every alternative as text, so that a row of the table is one line.
@@ -20,9 +22,7 @@ std::string describe(const Stop& stop) {
     std::string operator()(const GroupStopped& s) { return "group " + std::to_string(s.signo); }
     std::string operator()(const Trapped&) { return "trapped"; }
     std::string operator()(const MadeTask& m) {
-      return m.how == TaskMaker::kFork    ? "fork"
-             : m.how == TaskMaker::kVfork ? "vfork"
-                                          : "clone";
+      return m.how == TaskMaker::kFork ? "fork" : m.how == TaskMaker::kVfork ? "vfork" : "clone";
     }
     std::string operator()(const VforkDone&) { return "vfork done"; }
     std::string operator()(const Execed&) { return "exec"; }

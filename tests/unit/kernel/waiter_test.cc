@@ -1,9 +1,9 @@
 #include "tracer/kernel/waiter.h"
 
+#include <gtest/gtest.h>
+
 #include <cerrno>
 #include <deque>
-
-#include <gtest/gtest.h>
 
 namespace stucktrace::kernel {
 namespace {

@@ -79,8 +79,8 @@ EventScript birth_case() {
   s.seen(66.2, kShell, kShell, task(kS, "python3"));
   s.call(66.5, 66.6, kShell, kShell, "dup2", {8, 1}, 1);
   s.add(67, kShell, kShell,
-        model::Exec{Tid{}, "/bin/sh", {"/bin/sh", "-c", "head -c 200000 /dev/zero | tr '\\0' x"},
-                    {}});
+        model::Exec{
+            Tid{}, "/bin/sh", {"/bin/sh", "-c", "head -c 200000 /dev/zero | tr '\\0' x"}, {}});
   s.call(67.5, 67.6, kS, kS, "close", {8}, 0);
   for (int i = 0; i < 40; ++i) {
     const double at = 70 + i * 0.5;
@@ -132,22 +132,35 @@ model::FindingRecord birth_finding() {
       "writing 134 477 more bytes into pipe:25725, which only python3 (pid 4711) would read, and "
       "that one waits for 4712 to exit";
   finding.chain = {
-      {Pid{kP}, Tid{kP}, "P python3 hang.py (pid 4711)", "waits for process 4712 to exit, at most 3.8 s more",
-       "pipe:25730, whose only writer is 4712", milliseconds{1200},
+      {Pid{kP},
+       Tid{kP},
+       "P python3 hang.py (pid 4711)",
+       "waits for process 4712 to exit, at most 3.8 s more",
+       "pipe:25730, whose only writer is 4712",
+       milliseconds{1200},
        {"popen_fork.py:40 wait", "process.py:149 join", "hang.py:21 <module>"}},
-      {Pid{kS}, Tid{kS}, "S python3 (pid 4712), main thread", "joins thread 4714 at exit",
-       "futex:4712:0xc000", milliseconds{1157},
+      {Pid{kS},
+       Tid{kS},
+       "S python3 (pid 4712), main thread",
+       "joins thread 4714 at exit",
+       "futex:4712:0xc000",
+       milliseconds{1157},
        {"threading.py:1590 _shutdown", "process.py:315 _bootstrap"}},
-      {Pid{kS}, Tid{kFeeder}, "S python3 (pid 4712), thread 4714 QueueFeederThread",
-       "is blocked in write() of 134 477 more bytes", "pipe:25725 (65 536 of 65 536 bytes unread)",
-       milliseconds{1159}, {"connection.py:384 _send", "queues.py:270 _feed"}},
+      {Pid{kS},
+       Tid{kFeeder},
+       "S python3 (pid 4712), thread 4714 QueueFeederThread",
+       "is blocked in write() of 134 477 more bytes",
+       "pipe:25725 (65 536 of 65 536 bytes unread)",
+       milliseconds{1159},
+       {"connection.py:384 _send", "queues.py:270 _feed"}},
   };
   finding.cycle = {Tid{kP}, Tid{kS}, Tid{kFeeder}};
   finding.resolves_in = milliseconds{3800};
-  finding.announced = model::Announcement{"All done! Goodbye!", 1,
-                                          EventScript::at_ms(104), "written to stdout"};
+  finding.announced =
+      model::Announcement{"All done! Goodbye!", 1, EventScript::at_ms(104), "written to stdout"};
   finding.explanation = {
-      "The result of 200 013 bytes does not fit into the pipe, so the feeder thread must wait until "
+      "The result of 200 013 bytes does not fit into the pipe, so the feeder thread must wait "
+      "until "
       "somebody reads.",
       "S does not exit before the feeder is done, P does not read before S has exited: each waits "
       "for the next.",
@@ -197,8 +210,7 @@ model::Report birth_report() {
   p.start_time = 5000;
   p.role = "P1";
   p.threads = {thread(kP, "python3", model::WaitKind::kMultiplex, 62)};
-  p.threads[0].wait.on = {
-      model::OnFd{5, {ResourceKind::kPipe, 0, 25730, 0}, FdMode::kRead}};
+  p.threads[0].wait.on = {model::OnFd{5, {ResourceKind::kPipe, 0, 25730, 0}, FdMode::kRead}};
   p.threads[0].wait.timeout = std::chrono::seconds{5};
   p.threads[0].wait.remaining = std::chrono::milliseconds{3800};
   p.threads[0].syscall = model::SyscallLine{raw_call("poll", {0x7100, 1, 5000}), 0x7000, 0x4000};
@@ -227,8 +239,8 @@ model::Report birth_report() {
   model::Resource pipe;
   pipe.id = kQueuePipe;
   pipe.label = "pipe:[25725]";
-  pipe.holders = {{Pid{kP}, 3, FdMode::kRead}, {Pid{kS}, 3, FdMode::kRead},
-                  {Pid{kS}, 4, FdMode::kWrite}};
+  pipe.holders = {
+      {Pid{kP}, 3, FdMode::kRead}, {Pid{kS}, 3, FdMode::kRead}, {Pid{kS}, 4, FdMode::kWrite}};
   pipe.holders_complete = true;
   pipe.capacity = 65536;
   pipe.queued = 65536;
@@ -242,10 +254,18 @@ model::Report birth_report() {
   report.taken_wall = snapshot->taken_wall;
   report.snapshot = std::move(snapshot);
   report.diagnosis.edges = {
-      {Tid{kP}, {Tid{kS}, Tid{kFeeder}}, std::chrono::milliseconds{3800}, false,
-       model::ResourceId{ResourceKind::kPipe, 0, 25730, 0}, "holds the write end (fd 6)"},
+      {Tid{kP},
+       {Tid{kS}, Tid{kFeeder}},
+       std::chrono::milliseconds{3800},
+       false,
+       model::ResourceId{ResourceKind::kPipe, 0, 25730, 0},
+       "holds the write end (fd 6)"},
       {Tid{kS}, {Tid{kFeeder}}, std::nullopt, false, join.futex, "is the thread joined"},
-      {Tid{kFeeder}, {Tid{kP}, Tid{kS}}, std::nullopt, false, kQueuePipe,
+      {Tid{kFeeder},
+       {Tid{kP}, Tid{kS}},
+       std::nullopt,
+       false,
+       kQueuePipe,
        "holds the read end (fd 3)"},
   };
   using enum model::ThreadVerdict;
