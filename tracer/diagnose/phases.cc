@@ -98,6 +98,47 @@ constexpr std::array kWaitingFrames{
 // Deeper frames belong to somebody else's loop.
 constexpr std::size_t kTellingDepth = 8;
 
+// A program's own code, as opposed to the standard library's (.../lib/python3.11/x.py) and to
+// modules without a file (<frozen importlib>).
+bool is_own_code(const model::PythonFrame& frame) {
+  if (frame.file.empty() || frame.file.front() == '<') return false;
+  return frame.file.find("/lib/python") == std::string::npos ||
+         frame.file.find("-packages/") != std::string::npos;
+}
+
+bool is_exit_frame(const model::PythonFrame& frame) {
+  return std::ranges::any_of(kPythonExit, [&](const FrameName& name) { return is(frame, name); });
+}
+
+// Which frames a person needs: where it is, what called it there (the exit, or the program's own
+// line), and the library's word for the wait between the two.
+std::vector<std::size_t> telling_indexes(const std::vector<model::PythonFrame>& frames,
+                                         std::size_t limit) {
+  std::vector<std::size_t> chosen;
+  const auto choose = [&](std::size_t index) {
+    if (index < frames.size() && chosen.size() < limit &&
+        std::ranges::find(chosen, index) == chosen.end()) {
+      chosen.push_back(index);
+    }
+  };
+  const auto index_of = [&](auto at) { return static_cast<std::size_t>(at - frames.begin()); };
+  choose(0);
+  if (const auto exit = std::ranges::find_if(frames, is_exit_frame); exit != frames.end()) {
+    choose(index_of(exit));
+  } else if (const auto own = std::ranges::find_if(frames, is_own_code); own != frames.end()) {
+    choose(index_of(own));
+    if (own != frames.begin()) choose(index_of(own) - 1);
+  }
+  for (std::size_t i = std::min(frames.size(), kTellingDepth); i > 0; --i) {
+    for (const WaitingFrame& known : kWaitingFrames) {
+      if (known.wait != FrameWait::kLock && is(frames[i - 1], known.name)) choose(i - 1);
+    }
+  }
+  for (std::size_t i = 1; i < frames.size(); ++i) choose(i);
+  std::ranges::sort(chosen);
+  return chosen;
+}
+
 bool any_frame_of(const model::Process& process, std::string_view directory_or_file) {
   for (const model::Thread& thread : process.threads) {
     for (const model::PythonFrame& frame : thread.python) {
@@ -143,8 +184,8 @@ bool uses_subprocess(const model::Process& process) {
 
 std::vector<std::string> telling_frames(const model::Thread& thread, std::size_t limit) {
   std::vector<std::string> lines;
-  for (const model::PythonFrame& frame : thread.python) {
-    if (lines.size() >= limit) return lines;
+  for (const std::size_t index : telling_indexes(thread.python, limit)) {
+    const model::PythonFrame& frame = thread.python[index];
     lines.push_back(
         fmt::format("{} ({}:{})", frame.function, last_two_parts(frame.file), frame.line));
   }

@@ -34,8 +34,9 @@ bool uses_multiprocessing(const model::Process& process);
 // ... of subprocess.py.
 bool uses_subprocess(const model::Process& process);
 
-// The innermost frames a person needs, at most `limit`: Python frames where there are any, else
-// native functions with a name. "join (multiprocessing/process.py:149)".
+// The frames a person needs, innermost first, at most `limit`: of Python where the thread is, the
+// program's own line (or the exit) that led there and the library's word for the wait; else the
+// innermost native functions with a name. "join (multiprocessing/process.py:149)".
 std::vector<std::string> telling_frames(const model::Thread& thread, std::size_t limit = 3);
 
 }  // namespace stucktrace::diagnose

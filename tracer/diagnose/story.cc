@@ -174,7 +174,16 @@ std::string what(const RuleContext& context, NodeIndex index) {
   const std::string name = call_name(node);
   std::string text = "is blocked";
   text += name.empty() ? std::string(" writing") : fmt::format(" in {}()", name);
-  if (const auto bytes = asked_to_write(node)) text += " of " + base::human_bytes(*bytes);
+  const auto bytes = asked_to_write(node);
+  if (!bytes) return text;
+  text += " of " + base::human_bytes(*bytes);
+  const auto found = context.samples.now.resources.find(delivery_fd(node)->resource);
+  if (found == context.samples.now.resources.end() || !found->second.capacity) return text;
+  const std::uint64_t capacity = *found->second.capacity;
+  if (*bytes > capacity) {
+    text += fmt::format(", at least {} of them still to be written",
+                        base::human_bytes(*bytes - capacity));
+  }
   return text;
 }
 

@@ -191,7 +191,8 @@ void TextReport::finding(const Told& told) {
     bullets("Evidence", finding.evidence, finding.evidence.size());
   }
   if (!finding.remedy.empty()) labelled("Remedy", terminal_text(finding.remedy, kSentence));
-  labelled("Rule", terminal_text(finding.rule));
+  labelled("Rule", fmt::format("{} ({})", terminal_text(finding.rule),
+                               model::to_string(finding.certainty)));
 }
 
 std::string TextReport::calm_sentence() const {

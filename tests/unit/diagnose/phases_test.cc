@@ -99,5 +99,37 @@ TEST(TellingFrames, PythonBeforeNativeAndAtMostThree) {
   EXPECT_EQ(frames[0], "_send (multiprocessing/connection.py:384)");
 }
 
+TEST(TellingFrames, ShowTheProgramsOwnLineAndTheWordForTheWait) {
+  SnapshotBuilder tree;
+  tree.process(20, "python3");
+  tree.thread(20)
+      .python("select", "/usr/lib/python3.11/selectors.py", 415)
+      .python("wait", "/usr/lib/python3.11/multiprocessing/connection.py", 930)
+      .python("wait", "/usr/lib/python3.11/multiprocessing/popen_fork.py", 40)
+      .python("join", "/usr/lib/python3.11/multiprocessing/process.py", 149)
+      .python("main", "/srv/job.py", 12)
+      .python("<module>", "/srv/job.py", 30);
+  EXPECT_EQ(
+      telling_frames(tree.samples().now.processes.at(0).threads.at(0)),
+      (std::vector<std::string>{"select (python3.11/selectors.py:415)",
+                                "join (multiprocessing/process.py:149)", "main (srv/job.py:12)"}));
+}
+
+TEST(TellingFrames, ShowTheExitInsteadOfWhatForkedTheProcess) {
+  SnapshotBuilder tree;
+  tree.process(20, "python3");
+  tree.thread(20)
+      .python("_wait_for_tstate_lock", "/usr/lib/python3.11/threading.py", 1116)
+      .python("join", "/usr/lib/python3.11/threading.py", 1096)
+      .python("_finalize_join", "/usr/lib/python3.11/multiprocessing/queues.py", 199)
+      .python("_exit_function", "/usr/lib/python3.11/multiprocessing/util.py", 357)
+      .python("_bootstrap", "/usr/lib/python3.11/multiprocessing/process.py", 300)
+      .python("main", "/srv/job.py", 12);
+  EXPECT_EQ(telling_frames(tree.samples().now.processes.at(0).threads.at(0)),
+            (std::vector<std::string>{"_wait_for_tstate_lock (python3.11/threading.py:1116)",
+                                      "join (python3.11/threading.py:1096)",
+                                      "_exit_function (multiprocessing/util.py:357)"}));
+}
+
 }  // namespace
 }  // namespace stucktrace::diagnose
