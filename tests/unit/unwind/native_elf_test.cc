@@ -30,6 +30,7 @@ TEST(NativeSymbols, AreDemangledWithinBounds) {
 }
 
 TEST(NativeSymbols, PreferTheNamePeopleUse) {
+  STUCKTRACE_NEEDS_PLAIN_FRAMES();
   // The C library has several names for each of these.
   Dl_info where{};
   ASSERT_NE(::dladdr(reinterpret_cast<void*>(::dlsym(RTLD_NEXT, "getppid")), &where), 0);

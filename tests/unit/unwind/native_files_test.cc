@@ -206,6 +206,7 @@ TEST_F(NativeFiles, WorksOnADeletedProgram) {
 }
 
 TEST_F(NativeFiles, WorksOnADeletedLibraryWithoutPrivileges) {
+  STUCKTRACE_NEEDS_PLAIN_FRAMES();
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody without privileges";
   const std::string library = folder_.file("libgone.so");
   if (!compile(R"(

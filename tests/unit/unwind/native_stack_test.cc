@@ -123,6 +123,7 @@ std::map<long, pid_t> settle(pid_t pid, const std::vector<long>& numbers) {
 }
 
 TEST(NativeStack, NamesEveryFunctionOfEachBlockedThread) {
+  STUCKTRACE_NEEDS_PLAIN_FRAMES();
   const Pipe never;
   const Child child = three_threads(never);
   auto threads = settle(child.pid(), {SYS_read, SYS_poll, SYS_futex});
@@ -185,6 +186,7 @@ TEST(NativeStack, NeverTracesTheProcess) {
 }
 
 TEST(NativeStack, ShowsTheExitPath) {
+  STUCKTRACE_NEEDS_PLAIN_FRAMES();
   const Pipe never;
   const Child child = Child::fork_with([&] {
     g_handler_fd = never.read.get();
@@ -207,6 +209,7 @@ TEST(NativeStack, ShowsTheExitPath) {
 }
 
 TEST(NativeStack, CrossesASignalFrame) {
+  STUCKTRACE_NEEDS_PLAIN_FRAMES();
   const Pipe never;
   const Child child = Child::fork_with([&] {
     g_handler_fd = never.read.get();
@@ -224,6 +227,7 @@ TEST(NativeStack, CrossesASignalFrame) {
 }
 
 TEST(NativeStack, GoesBeyondTheCopiedPart) {
+  STUCKTRACE_NEEDS_PLAIN_FRAMES();
   const Pipe never;
   // 60 frames of 4 KiB: four times what one copy holds.
   const Child child =
@@ -236,6 +240,7 @@ TEST(NativeStack, GoesBeyondTheCopiedPart) {
 }
 
 TEST(NativeStack, IsCutWhereItIsVeryDeep) {
+  STUCKTRACE_NEEDS_PLAIN_FRAMES();
   const Pipe never;
   const Child child =
       Child::fork_with([&] { native_recurse(600, never.read.get(), std::size_t{16}); });
@@ -281,6 +286,7 @@ TEST(NativeStack, SaysThatAZombieHasNone) {
 }
 
 TEST(NativeStack, WorksWhenTheMainThreadHasEnded) {
+  STUCKTRACE_NEEDS_PLAIN_FRAMES();
   const Pipe never;
   const Child child = Child::fork_with([&] {
     std::thread([&] { native_read_outer(never.read.get()); }).detach();
@@ -298,6 +304,7 @@ TEST(NativeStack, WorksWhenTheMainThreadHasEnded) {
 }
 
 TEST(NativeStack, SeesCodeThatCameAfterTheMappingsWereRead) {
+  STUCKTRACE_NEEDS_PLAIN_FRAMES();
   // exec replaces all code under a stacks object that has already read the mappings.
   const Pipe never, go;
   const Child child = Child::fork_with([&] {
@@ -320,6 +327,7 @@ TEST(NativeStack, SeesCodeThatCameAfterTheMappingsWereRead) {
 }
 
 TEST(NativeStack, AgreesWithEuStack) {
+  STUCKTRACE_NEEDS_PLAIN_FRAMES();
   if (!shell("eu-stack --version")) GTEST_SKIP() << "eu-stack is not installed";
   const Pipe never;
   const Child child = three_threads(never);
