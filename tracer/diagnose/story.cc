@@ -181,7 +181,7 @@ std::string what(const RuleContext& context, NodeIndex index) {
   if (found == context.samples.now.resources.end() || !found->second.capacity) return text;
   const std::uint64_t capacity = *found->second.capacity;
   if (*bytes > capacity) {
-    text += fmt::format(", at least {} of them still to be written",
+    text += fmt::format(" (at least {} of them still to be written)",
                         base::human_bytes(*bytes - capacity));
   }
   return text;

@@ -152,6 +152,10 @@ void TextReport::chain(const Finding& finding) {
 void TextReport::announced(const Finding& finding) {
   if (!finding.announced) return;
   const model::Announcement& said = *finding.announced;
+  if (said.fd < 0) {  // nothing was said: its stack shows that it is on its way out
+    labelled("Exiting", terminal_text(said.evidence, 200));
+    return;
+  }
   std::string text = said.text.empty() ? std::string() : quoted(said.text, 200);
   if (!said.evidence.empty()) {
     const std::string evidence = terminal_text(said.evidence, 200);
