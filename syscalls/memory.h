@@ -51,7 +51,9 @@ class CapturedMemory final : public RemoteMemory {
   std::span<const std::byte> bytes(const Range& range) const {
     return std::span{bytes_}.subspan(range.offset, range.size);
   }
-  bool operator==(const CapturedMemory&) const = default;
+  bool operator==(const CapturedMemory& other) const {
+    return ranges_ == other.ranges_ && bytes_ == other.bytes_;
+  }
 
  private:
   std::vector<Range> ranges_;
