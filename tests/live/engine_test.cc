@@ -20,7 +20,7 @@ using model::Event;
 class EngineTest : public testing::TestWithParam<Mode> {
  protected:
   // Lines without numbers that differ from run to run (pids).
-  static std::string without_numbers(std::string text) {
+  static std::string without_numbers(const std::string& text) {
     std::string result;
     for (const char c : text) {
       const bool digit = c >= '0' && c <= '9';
@@ -178,7 +178,7 @@ TEST_P(AttachTest, ManyAttachmentsInARowLeaveNoTrace) {
     EXPECT_TRUE(outcome->detached);
     EXPECT_EQ(outcome->left_behind, 0U);
     ASSERT_EQ(status_field(target.pid(), "TracerPid"), "0");
-    ASSERT_EQ(status_field(target.pid(), "State").find("T"), std::string::npos);
+    ASSERT_EQ(status_field(target.pid(), "State").find('T'), std::string::npos);
   }
   target.close_stdin();
   EXPECT_NE(target.read_to_end().find("passed"), std::string::npos);
@@ -301,7 +301,7 @@ TEST(TracerDeath, ASeizedTreeGoesOn) {
     ::kill(tracer_pid, SIGKILL);
     ::waitpid(tracer_pid, nullptr, 0);
     EXPECT_EQ(status_field(target.pid(), "TracerPid"), "0");
-    EXPECT_EQ(status_field(target.pid(), "State").find("T"), std::string::npos);
+    EXPECT_EQ(status_field(target.pid(), "State").find('T'), std::string::npos);
   }
   target.close_stdin();
   EXPECT_NE(target.read_to_end().find("passed"), std::string::npos);
