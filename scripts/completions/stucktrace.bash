@@ -67,14 +67,14 @@ _stucktrace() {
     --attach-mode) mapfile -t COMPREPLY < <(compgen -W 'seize attach' -- "$current"); return ;;
     --payload) mapfile -t COMPREPLY < <(compgen -W 'none text all' -- "$current"); return ;;
     --color) mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$current"); return ;;
-    -e | --stuck-after | --announce | --for | --settle) return ;;
+    -e | --stuck-after | --announce | --for | --settle | --timeout) return ;;
   esac
 
   local options=$common
   case $command in
     run) options+=" $tracing" ;;
     attach) options+=" $tracing --for --until-stuck --no-children" ;;
-    explain) options+=" --stacks --stuck-after --settle --announce" ;;
+    explain) options+=" --all --timeout --stacks --stuck-after --settle --announce" ;;
     demo) options+=" $tracing --healthy" ;;
     replay) options+=" --announce" ;;
     compare) options+=" --update" ;;

@@ -63,7 +63,8 @@ _stucktrace() {
         '--no-children[leave existing children alone]' '*:pid:_pids'
       ;;
     explain)
-      _arguments $common '--stacks[stacks of all threads]' \
+      _arguments $common '--all[search the whole machine]' \
+        '--timeout=[how long a look may take]:time:' '--stacks[stacks of all threads]' \
         '--stuck-after=[look into waits this old]:time:' '--settle=[time between the samples]:time:' \
         '*--announce=[output that announces completion]:regex:' '*:pid:_pids'
       ;;

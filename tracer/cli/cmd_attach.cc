@@ -54,7 +54,7 @@ int attach(const AttachOptions& options) {
   if (!report_out) return fail(report_out.error());
 
   // What a stop would disturb is looked at before the first one.
-  if (auto sample = take_sample(*pids, settings->settle, false)) {
+  if (auto sample = take_sample({.roots = *pids, .settle = settings->settle})) {
     (*session)->add_sample(std::move(*sample));
   }
   engine::Tracer tracer(settings->tracer, clock, **session, log);

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "tracer/cli/analysis.h"
 #include "tracer/cli/commands.h"
@@ -18,23 +19,72 @@ namespace {
 struct ExplainOptions {
   CommonOptions common;
   std::vector<std::string> pids;
+  bool all = false;
   bool all_stacks = false;
+  std::string time_limit = "5s";
 };
+
+base::Result<std::vector<base::Pid>> roots_to_look_at(const ExplainOptions& options) {
+  if (options.all) {
+    if (!options.pids.empty()) {
+      return base::usage_error("--all looks at every process: name none with it");
+    }
+    return machine_roots();
+  }
+  if (options.pids.empty()) {
+    return base::usage_error("no process to explain", "stucktrace explain PID, or --all");
+  }
+  auto pids = parse_pids(options.pids);
+  if (!pids) return pids;
+  for (const base::Pid pid : *pids) {
+    if (const auto may = may_look(pid); !may) return base::Failure{may.error()};
+  }
+  return pids;
+}
+
+// The outermost processes of the findings: what has to be looked at again, with stacks.
+std::vector<base::Pid> involved(const model::Diagnosis& diagnosis) {
+  std::vector<base::Pid> pids;
+  for (const model::Finding& finding : diagnosis.findings) {
+    pids.push_back(finding.pid);
+    for (const model::ChainLink& link : finding.chain) pids.push_back(link.pid);
+  }
+  std::ranges::sort(pids);
+  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
+  return pids;
+}
+
+base::Result<model::Sample> look(const ExplainOptions& options, const Settings& settings,
+                                 const std::vector<base::Pid>& roots, base::Nanoseconds limit,
+                                 const Analysis& analysis) {
+  SampleRequest request{.roots = roots,
+                        .settle = settings.settle,
+                        .stacks = !options.all,
+                        .all_stacks = options.all_stacks,
+                        .time_limit = limit};
+  auto sample = take_sample(request);
+  if (!sample || !options.all) return sample;
+  // A whole machine is searched without stacks; only what is stuck is worth them.
+  request.roots = involved(analysis.diagnose(*sample));
+  if (request.roots.empty()) return sample;
+  request.stacks = true;
+  auto closer = take_sample(request);
+  return closer ? std::move(closer) : std::move(sample);
+}
 
 int explain(const ExplainOptions& options) {
   const auto settings = check(options.common);
   if (!settings) return fail(settings.error());
-  const auto pids = parse_pids(options.pids);
-  if (!pids) return fail(pids.error());
-  for (const base::Pid pid : *pids) {
-    if (const auto may = may_look(pid); !may) return fail(may.error());
-  }
+  const auto limit = parse_duration(options.time_limit, "--timeout");
+  if (!limit) return fail(limit.error());
+  const auto roots = roots_to_look_at(options);
+  if (!roots) return fail(roots.error());
   auto report_out = ReportOutput::open(*settings);
   if (!report_out) return fail(report_out.error());
   auto analysis = Analysis::create(settings->diagnosis);
   if (!analysis) return fail(analysis.error());
 
-  const auto sample = take_sample(*pids, settings->settle, options.all_stacks);
+  const auto sample = look(options, *settings, *roots, *limit, **analysis);
   if (!sample) return fail(sample.error());
 
   model::Report report;
@@ -61,7 +111,12 @@ void add_explain(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand(
       "explain", "say who waits for whom, and why: two looks, nothing is stopped");
   auto options = std::make_shared<ExplainOptions>();
-  command->add_option("pid", options->pids, "the roots of the trees to look at")->required();
+  command->add_option("pid", options->pids, "the roots of the trees to look at");
+  command->add_flag("--all", options->all, "search the whole machine for what is stuck");
+  command
+      ->add_option("--timeout", options->time_limit,
+                   "how long one look may take; what is missing then is said")
+      ->capture_default_str();
   command->add_flag("--stacks", options->all_stacks, "stacks of all threads");
   add_diagnosis_options(*command, options->common);
   add_output_options(*command, options->common);

@@ -72,7 +72,7 @@ engine::Directive LiveSession::on_tick(base::Instant now) {
   }
   take_sample();
   if (!sampler_.busy() && (watch_.due(now) || picture_wanted_)) {
-    sampler_.request({roots_, settings_.settle});
+    sampler_.request({.roots = roots_, .settle = settings_.settle});
   }
   if (let_go_ || (plan_.time_limit && now - started_ >= *plan_.time_limit)) {
     return engine::Directive::kDetach;

@@ -9,12 +9,11 @@
 
 namespace stucktrace::cli {
 
-base::Result<model::Sample> take_sample(const std::vector<base::Pid>& roots,
-                                        base::Nanoseconds settle, bool all_stacks,
-                                        const std::stop_token& stop) {
+base::Result<model::Sample> take_sample(const SampleRequest& request, const std::stop_token& stop) {
   engine::Snapshotter snapshotter;
   engine::SnapshotOptions options;
-  options.roots = roots;
+  options.roots = request.roots;
+  options.time_limit = request.time_limit;
   options.tracer_self = base::Pid{::getpid()};
   // The first look is only compared with; stacks are read once, as late as possible.
   options.native_stacks = false;
@@ -25,11 +24,11 @@ base::Result<model::Sample> take_sample(const std::vector<base::Pid>& roots,
   std::mutex mutex;
   std::condition_variable_any never;
   std::unique_lock lock(mutex);
-  never.wait_for(lock, stop, settle, [] { return false; });
+  never.wait_for(lock, stop, request.settle, [] { return false; });
 
-  options.native_stacks = true;
-  options.python_stacks = true;
-  options.all_stacks = all_stacks;
+  options.native_stacks = request.stacks;
+  options.python_stacks = request.stacks;
+  options.all_stacks = request.all_stacks;
   auto now = snapshotter.take(options);
   if (!now) return base::Failure{now.error()};
   return model::Sample{std::move(*before), std::move(*now)};
@@ -51,7 +50,7 @@ Sampler::~Sampler() {
   wake_.notify_all();
 }
 
-void Sampler::request(Request request) {
+void Sampler::request(SampleRequest request) {
   const std::scoped_lock lock(mutex_);
   if (busy_) return;
   busy_ = true;
@@ -66,14 +65,14 @@ std::optional<model::Sample> Sampler::take() {
 
 void Sampler::work(std::stop_token stop) {
   while (!stop.stop_requested()) {
-    Request request;
+    SampleRequest request;
     {
       std::unique_lock lock(mutex_);
       if (!wake_.wait(lock, stop, [this] { return request_.has_value(); })) return;
       request = std::move(*request_);
       request_.reset();
     }
-    auto sample = take_sample(request.roots, request.settle, false, stop);
+    auto sample = take_sample(request, stop);
     const std::scoped_lock lock(mutex_);
     // A tree that ended meanwhile gives no sample: there is nothing to diagnose any more.
     if (sample && !stop.stop_requested()) done_ = std::move(*sample);

@@ -74,4 +74,20 @@ std::vector<base::Pid> tree_of(base::Pid root) {
   return tree;
 }
 
+std::vector<base::Pid> machine_roots() {
+  constexpr std::uint64_t kKernelThread = 0x00200000;  // PF_KTHREAD
+  const kernel::Procfs procfs;
+  std::vector<base::Pid> roots;
+  const auto processes = procfs.processes();
+  if (!processes) return roots;
+  for (const base::Pid pid : *processes) {
+    const auto stat = procfs.stat(pid);
+    if (!stat || (stat->flags & kKernelThread) != 0) continue;
+    // A parent outside of what /proc shows (hidepid, another pid namespace) makes a root too.
+    const base::Pid parent{stat->parent};
+    if (!std::ranges::binary_search(*processes, parent)) roots.push_back(pid);
+  }
+  return roots;
+}
+
 }  // namespace stucktrace::cli

@@ -21,4 +21,7 @@ base::Error explain_attach_failure(base::Pid pid, const base::Error& error);
 // The process and its descendants, parents first.
 std::vector<base::Pid> tree_of(base::Pid root);
 
+// The roots of everything on the machine but kernel threads.
+std::vector<base::Pid> machine_roots();
+
 }  // namespace stucktrace::cli
