@@ -36,7 +36,7 @@ class Errors(Case):
         child = subprocess.Popen(["true"])
         try:
             self.assertTrue(wait_until(lambda: status_field(child.pid, "State").startswith("Z")))
-            self.assert_one_line_error(stucktrace("attach", child.pid), EXIT_FAILURE, "zombie")
+            self.assert_one_line_error(stucktrace("attach", child.pid), EXIT_FAILURE, "has ended")
         finally:
             child.wait()
 

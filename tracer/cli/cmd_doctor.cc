@@ -24,17 +24,18 @@ int doctor(const std::vector<std::string>& words) {
     out.line(fmt::format("{}: {}", subject, verdict));
     if (!report.cause.empty()) out.line(fmt::format("  why:    {}", report.cause));
     if (!report.remedy.empty()) out.line(fmt::format("  remedy: {}", report.remedy));
-    for (const std::string& fact : report.facts) out.line(fmt::format("  - {}", fact));
+    for (const kernel::PreflightReport::Fact& fact : report.facts) {
+      out.line(fmt::format("  {:<20} {}", fact.name, fact.value));
+    }
     well = well && report.can_trace;
   };
-  if (words.empty()) {
-    tell("this machine", kernel::check_machine());
-  } else {
-    const auto pids = parse_pids(words);
-    if (!pids) return fail(pids.error());
-    for (const base::Pid pid : *pids) {
-      tell(fmt::format("process {}", pid), kernel::check_process(pid));
-    }
+  const auto pids = parse_pids(words);
+  if (!pids) return fail(pids.error());
+  const kernel::Procfs procfs;
+  const kernel::Caller caller = kernel::Caller::current();
+  if (pids->empty()) tell("an own child", kernel::preflight_machine(procfs, caller));
+  for (const base::Pid pid : *pids) {
+    tell(fmt::format("process {}", pid), kernel::preflight(procfs, pid, caller));
   }
   if (auto written = out.check(); !written) return fail(written.error());
   return well ? kExitOk : kExitFailure;

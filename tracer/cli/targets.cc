@@ -12,9 +12,13 @@
 namespace stucktrace::cli {
 namespace {
 
+kernel::PreflightReport check_process(base::Pid pid) {
+  return kernel::preflight(kernel::Procfs{}, pid, kernel::Caller::current());
+}
+
 base::Failure denied(const kernel::PreflightReport& report) {
-  return base::Failure{{report.exists ? base::ErrorKind::kDenied : base::ErrorKind::kGone,
-                        report.cause, base::Errno{}, base::Tid{}, report.remedy}};
+  return base::Failure{
+      {base::ErrorKind::kDenied, report.cause, base::Errno{}, base::Tid{}, report.remedy}};
 }
 
 }  // namespace
@@ -35,19 +39,25 @@ base::Result<std::vector<base::Pid>> parse_pids(const std::vector<std::string>& 
 }
 
 base::Result<void> may_trace(base::Pid pid) {
-  const kernel::PreflightReport report = kernel::check_process(pid);
+  const kernel::PreflightReport report = check_process(pid);
   if (report.can_trace) return {};
   return denied(report);
 }
 
 base::Result<void> may_look(base::Pid pid) {
-  const kernel::PreflightReport report = kernel::check_process(pid);
-  if (report.can_look) return {};
-  return denied(report);
+  constexpr std::uint64_t kKernelThread = 0x00200000;  // PF_KTHREAD
+  const kernel::Procfs procfs;
+  const auto stat = procfs.stat(pid);
+  const auto status = procfs.status(pid);
+  // What is not ours to trace still shows its state, what it sleeps in and its children.
+  if (stat && status && status->tgid == pid.value() && (stat->flags & kKernelThread) == 0) {
+    return {};
+  }
+  return denied(check_process(pid));
 }
 
 base::Error explain_attach_failure(base::Pid pid, const base::Error& error) {
-  const kernel::PreflightReport report = kernel::check_process(pid);
+  const kernel::PreflightReport report = check_process(pid);
   if (!report.can_trace) return denied(report).error();
   base::Error told = error;
   told.operation = fmt::format("process {}: {}", pid, error.operation);

@@ -45,7 +45,7 @@ class Walk {
     for (std::size_t index = 0; index < events_->size(); ++index) step(index);
     CanonicalTrace trace;
     for (auto& [role, lines] : threads_) {
-      add_section(trace, role, lines.take());
+      add_section(trace, role, lines.take(normalise_));
     }
     for (auto& [role, facts] : processes_) {
       std::vector<std::string> lines{facts.lines.begin(), facts.lines.end()};
@@ -82,9 +82,7 @@ class Walk {
     if (!lines.empty()) trace.sections.push_back({std::move(role), std::move(lines)});
   }
 
-  ThreadLines& lines_of(const std::string& role) {
-    return threads_.try_emplace(role, normalise_).first->second;
-  }
+  ThreadLines& lines_of(const std::string& role) { return threads_[role]; }
   ProcessFacts& facts_of(const model::Event& event, const std::string& role) {
     const std::string& main = roles_.of_pid(event.pid);
     return processes_[main.empty() ? Roles::process_of(role) : main];
@@ -130,7 +128,7 @@ class Walk {
         lines_of(role).milestone("runs " + command(seen->exe, seen->argv));
       }
     } else if (const auto* exec = std::get_if<model::Exec>(&event.data)) {
-      lines_of(role).milestone("executes " + command(exec->exe, exec->argv));
+      lines_of(role).program("executes " + command(exec->exe, exec->argv));
     } else if (const auto* made = std::get_if<model::NewTask>(&event.data)) {
       lines_of(role).milestone(fmt::format(
           "makes {} {}", made->kind == model::NewTaskKind::kThread ? "thread" : "process",

@@ -53,6 +53,7 @@ std::size_t time_rest(std::string_view text, std::size_t at) {
   if (end < text.size() && (text[end] == '.' || text[end] == ',')) {
     if (const std::size_t fraction = digits_at(text, end + 1); fraction > 0) end += 1 + fraction;
   }
+  if (end < text.size() && text[end] == 'Z') ++end;  // ISO 8601: UTC
   return ends_word(text, end) ? end - at : 0;
 }
 
@@ -76,7 +77,7 @@ bool after_task_word(std::string_view before) {
   while (!before.empty() && std::string_view{" =:#[("}.contains(before.back())) {
     before.remove_suffix(1);
   }
-  constexpr std::array<std::string_view, 4> kWords = {"pid", "tid", "process", "thread"};
+  constexpr std::array<std::string_view, 5> kWords = {"pid", "tid", "process", "thread", "child"};
   return std::ranges::any_of(kWords, [&](std::string_view word) {
     if (before.size() < word.size()) return false;
     return std::ranges::equal(before.substr(before.size() - word.size()), word,
@@ -113,6 +114,11 @@ std::size_t Normaliser::number(std::string_view text, std::size_t at, std::strin
   };
   if (whole == 4) {
     if (const std::size_t date = date_rest(text, at + whole); date > 0) {
+      const std::size_t end = at + whole + date;
+      constexpr std::size_t kHour = 3;  // "T09"
+      const bool hour = end < text.size() && text[end] == 'T' && digits_at(text, end + 1) == 2;
+      const std::size_t time = hour ? time_rest(text, end + kHour) : 0;
+      if (time > 0) return take("<date> <time>", whole + date + kHour + time);
       return take("<date>", whole + date);
     }
   }

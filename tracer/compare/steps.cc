@@ -308,15 +308,15 @@ void Steps::write_output(const model::Call& call, ThreadLines& out) {
   const auto text = syscalls::written_bytes(call.raw, call.result->value, call.memory);
   const Thing* thing = things_->find(call.pid, *fd);
   if (!text) return;
-  // By what was asked where it is known: how much the call took is timing.
-  std::uint64_t wanted = static_cast<std::uint64_t>(call.result->value);
-  if (call.sys() == Sys::write || call.sys() == Sys::pwrite64 || call.sys() == Sys::sendto) {
-    wanted = call.raw.args[2];
-  }
+  // By what was asked where that is known: how much of it the call took is timing.
+  const auto written = static_cast<std::uint64_t>(call.result->value);
+  const bool one_buffer =
+      call.sys() == Sys::write || call.sys() == Sys::pwrite64 || call.sys() == Sys::sendto;
   const auto kept =
       syscalls::written_bytes(call.raw, std::numeric_limits<std::int64_t>::max(), call.memory);
-  out.output(thing == nullptr ? fmt::format("fd {}", *fd) : thing->name, *text,
-             kept->size() < wanted);
+  out.output(thing == nullptr ? fmt::format("fd {}", *fd) : thing->name,
+             {*text, written, kept->size() < (one_buffer ? call.raw.args[2] : written),
+              kept->find('\n') != kept->size() - 1});
 }
 
 void Steps::open_for_writing(const model::Call& call, ThreadLines& out) {

@@ -1,59 +1,67 @@
 #pragma once
 
-#include <map>
-#include <set>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "tracer/compare/normalise.h"
 
 namespace stucktrace::compare {
 
-// The canonical lines of one thread, built in its own order. Two kinds of steps:
+// The canonical lines of one thread, built in its own order. Three kinds of steps:
 //
-// *Milestones* (a task or a pipe made, a program executed, a line of output) are kept as they come.
+// *Milestones* (a task or a pipe made, a program executed) are kept as they come.
 //
 // *Waits* depend on timing in number and, where several things are waited for at once, in order: a
 // read comes in other pieces, a loop polls more often. Between two milestones each wait is kept
 // once, where it came first. Once a thread waits for any of several things, that is one line with
 // all of them, and what it does about each is no line of its own.
+//
+// *Output* is joined and split by lines, each of which is a milestone. A program that passes on
+// blocks of bytes writes them as they happened to come, and not all of them are kept: what such a
+// thread writes there is one wait without text.
 class ThreadLines {
  public:
-  // `normalise` must outlive this.
-  explicit ThreadLines(const Normaliser& normalise) : normalise_(&normalise) {}
-
   void milestone(std::string line);
+  // As milestone(); another program runs from here on.
+  void program(std::string line);
   // "waits P1:pipe#1 read".
   void wait(std::string step);
   // "waits any of ..."; `steps` as for wait(). One is a plain wait, none is nothing.
-  void wait_any(const std::vector<std::string>& steps);
+  void wait_any(std::vector<std::string> steps);
   // Like wait_any, for an epoll set, whose members are not known.
-  void wait_set(const std::string& step);
-  // `text` was written to `name`. `cut`: not all of it was kept, so that lines cannot be told.
-  void output(const std::string& name, std::string_view text, bool cut);
+  void wait_set(std::string step);
 
-  // Everything so far; ends what is pending.
-  std::vector<std::string> take();
+  struct Output {
+    std::string_view text;   // what the call wrote, as far as it was kept
+    std::uint64_t size = 0;  // how much it wrote
+    bool cut = false;        // not all of what the call was given was kept
+    bool block = false;      // what it was given is not one line
+  };
+  void output(const std::string& name, const Output& written);
+
+  std::vector<std::string> take(const Normaliser& normalise) const;
 
  private:
-  void end_run();
-  void end_output();
-  void line(std::string text);
-  void output_line(std::string_view text);
+  enum class Kind { kMilestone, kProgram, kWait, kWaitAny, kOutput };
+  struct Step {
+    Kind kind{};
+    std::string text;                // the line, the wait, or the name written to
+    std::vector<std::string> items;  // kWaitAny
+    std::string bytes;               // kOutput: joined
+    std::uint64_t size = 0;
+    bool cut = false;
+    bool block = false;
+  };
 
-  const Normaliser* normalise_;
-  std::vector<std::string> lines_;
+  void add(Step step);
+  std::unordered_set<std::string> opaque_names(std::size_t first, std::size_t last) const;
 
-  // The run of waits since the last milestone.
-  std::vector<std::string> plain_;  // in order, up to the first wait for any of several
-  std::set<std::string> any_;       // what those wait for, together
-  std::set<std::string> after_;     // waits from then on
-
-  std::string output_name_;  // "" none pending
-  std::string output_text_;  // the unfinished line
-  bool output_cut_ = false;
-  std::map<std::string, std::size_t> output_lines_;  // per name
+  std::vector<Step> steps_;
+  std::unordered_set<std::string> waited_;  // plain waits since the last step of another kind
 };
 
 }  // namespace stucktrace::compare

@@ -129,7 +129,8 @@ std::optional<FdEntry> find_fd(const WaitContext& context, int fd) {
     if (at != context.process.fds->end() && at->fd == fd) return *at;
   }
   // Opened since the table was read.
-  auto entry = context.around.procfs.fd(context.process.pid, fd, kernel::FdDetail::kLinks);
+  auto entry =
+      context.around.procfs.fd(context.process.pid, fd, kernel::FdDetail::kLinks, context.tid);
   if (!entry) return std::nullopt;
   if (entry->resource.kind == ResourceKind::kOtherSocket && context.around.sockets != nullptr) {
     const auto* socket = context.around.sockets->find(entry->resource.inode);

@@ -47,7 +47,7 @@ void add_fd(const WaitContext& context, int fd, std::uint32_t events, Wait& wait
 }
 
 void add_pidfd(const WaitContext& context, const FdEntry& entry, Wait& wait) {
-  const auto info = context.around.procfs.fdinfo(context.process.pid, entry.fd);
+  const auto info = context.around.procfs.fdinfo(context.process.pid, entry.fd, context.tid);
   if (!info || !info->pidfd_pid) {
     wait.on.push_back(model::OnUnknown{"the process behind a pidfd"});
   } else if (*info->pidfd_pid > 0) {
@@ -56,7 +56,7 @@ void add_pidfd(const WaitContext& context, const FdEntry& entry, Wait& wait) {
 }
 
 void add_timer(const WaitContext& context, const FdEntry& entry, Wait& wait) {
-  const auto info = context.around.procfs.fdinfo(context.process.pid, entry.fd);
+  const auto info = context.around.procfs.fdinfo(context.process.pid, entry.fd, context.tid);
   constexpr std::uint64_t kNever = static_cast<std::uint64_t>(INT64_MAX);
   if (info && info->timerfd_value_ns && *info->timerfd_value_ns != 0 &&
       *info->timerfd_value_ns <= kNever) {
@@ -79,7 +79,7 @@ std::optional<FdEntry> watched_entry(const WaitContext& context,
     if (is_pathless(entry->resource.kind)) {
       if (entry->resource.inode == target.inode) return entry;
     } else {
-      const auto info = context.around.procfs.fdinfo(context.process.pid, target.fd);
+      const auto info = context.around.procfs.fdinfo(context.process.pid, target.fd, context.tid);
       if (info && (!info->inode || *info->inode == target.inode)) return entry;
     }
   }
@@ -148,7 +148,7 @@ void add_epoll_set(const WaitContext& context, int epoll_fd, Wait& wait, int dep
     wait.on.push_back(model::OnUnknown{"epoll sets nested too deep"});
     return;
   }
-  const auto info = context.around.procfs.fdinfo(context.process.pid, epoll_fd);
+  const auto info = context.around.procfs.fdinfo(context.process.pid, epoll_fd, context.tid);
   if (!info) {
     wait.on.push_back(model::OnUnknown{"the epoll set could not be read"});
     return;

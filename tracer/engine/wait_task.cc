@@ -104,7 +104,7 @@ std::optional<base::Pid> read_waitid_selector(const WaitContext& context, OnChil
     if (on.selector == 0) on.selector = context.process.process_group;
   } else if (type == kPidFd) {
     on.which = OnChildren::Which::kOne;
-    const auto info = context.around.procfs.fdinfo(context.process.pid, on.selector);
+    const auto info = context.around.procfs.fdinfo(context.process.pid, on.selector, context.tid);
     if (info && info->pidfd_pid && *info->pidfd_pid > 0) return base::Pid{*info->pidfd_pid};
   } else {
     on.selector = 0;

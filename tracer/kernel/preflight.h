@@ -1,25 +1,42 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "tracer/base/ids.h"
+#include "tracer/kernel/procfs.h"
 
 namespace stucktrace::kernel {
 
-// Whether a process can be traced and looked at by this process, found out without touching it: one
-// cause and one way out, where the kernel itself would only say EPERM.
-struct PreflightReport {
-  bool exists = true;     // there is a process of that number, alive
-  bool can_trace = true;  // ptrace will be granted, as far as can be told beforehand
-  bool can_look = true;   // at least the world-readable part of /proc
-  std::string cause;      // "" when all is well; one clause without a full stop
-  std::string remedy;     // "" where there is none
-  std::vector<std::string> facts;  // what was found out, for doctor
+// Who asks: the credentials that ptrace(2) would be judged by.
+struct Caller {
+  base::Pid pid;
+  std::uint32_t uid = 0;           // effective
+  std::uint64_t capabilities = 0;  // effective set
+  bool ptrace_filtered = false;    // a seccomp filter refuses ptrace altogether
+  bool can_ptrace_anyone() const;  // CAP_SYS_PTRACE
+
+  static Caller current();
 };
 
-PreflightReport check_process(base::Pid pid);
-// Without a process: what this user may trace on this machine.
-PreflightReport check_machine();
+struct PreflightReport {
+  bool can_trace = false;  // an attach is expected to work
+  bool can_look = false;   // descriptors can be read: `explain` is useful without tracing
+  std::string cause;       // why it cannot be traced, one sentence; "" if it can
+  std::string remedy;      // the one way out; "" if there is none
+  struct Fact {
+    std::string name;   // "ptrace_scope"
+    std::string value;  // "1"
+  };
+  std::vector<Fact> facts;  // what the answer rests on, in fixed order
+};
+
+// May `pid` be traced, and if not, why? Reads /proc only; the kernel has the last word at the
+// attach itself. One cause is named, the first that stands in the way.
+PreflightReport preflight(const Procfs& procfs, base::Pid pid, const Caller& caller);
+// Without a process in mind: may this caller launch and trace a child of its own, and what would
+// hold for others?
+PreflightReport preflight_machine(const Procfs& procfs, const Caller& caller);
 
 }  // namespace stucktrace::kernel

@@ -49,7 +49,8 @@ class Procfs {
   // main thread has ended.
   base::Result<std::vector<model::FdEntry>> fds(base::Pid pid, FdDetail detail,
                                                 std::optional<base::Tid> tid = {}) const;
-  base::Result<model::FdEntry> fd(base::Pid pid, int fd, FdDetail detail) const;
+  base::Result<model::FdEntry> fd(base::Pid pid, int fd, FdDetail detail,
+                                  std::optional<base::Tid> tid = {}) const;
   base::Result<FdInfo> fdinfo(base::Pid pid, int fd, std::optional<base::Tid> tid = {}) const;
   base::Result<std::vector<MapEntry>> maps(base::Pid pid) const;
   base::Result<std::vector<FdInfo::Lock>> locks() const;

@@ -98,57 +98,63 @@ ResourceId controlling_terminal(const FdTable& table, std::uint64_t alias) {
   return {ResourceKind::kTty, 0, makedev(major, minor), 0};
 }
 
-ResourceId character_device(const FdTable& table, const struct stat& info, const FdInfo& fdinfo) {
+ResourceId character_device(const FdTable& table, const struct statx& info, const FdInfo& fdinfo) {
   constexpr unsigned kAliasMajor = 5, kPtmxMinor = 2;
-  const unsigned device_major = major(info.st_rdev);
-  const unsigned device_minor = minor(info.st_rdev);
+  const unsigned device_major = info.stx_rdev_major;
+  const unsigned device_minor = info.stx_rdev_minor;
+  const std::uint64_t number = makedev(device_major, device_minor);
   if (device_major == kAliasMajor && device_minor == kPtmxMinor) {
     const auto index = static_cast<std::uint64_t>(fdinfo.tty_index.value_or(-1));
     return {ResourceKind::kPtyMaster, 0, index, 0};
   }
   if (device_major == kAliasMajor && device_minor == 0) {
-    return controlling_terminal(table, info.st_rdev);
+    return controlling_terminal(table, number);
   }
   if (is_terminal(device_major, device_minor)) {
-    return {ResourceKind::kTty, 0, info.st_rdev, 0};
+    return {ResourceKind::kTty, 0, number, 0};
   }
-  return {ResourceKind::kCharDevice, info.st_dev, info.st_ino, 0};
+  return {ResourceKind::kCharDevice, makedev(info.stx_dev_major, info.stx_dev_minor), info.stx_ino,
+          0};
 }
 
-ResourceId regular_file(const FdTable& table, const char* number, const struct stat& info,
+ResourceId regular_file(const FdTable& table, const char* number, const struct statx& info,
                         std::string_view label) {
-  const ResourceId file{ResourceKind::kRegularFile, info.st_dev, info.st_ino, 0};
+  const std::uint64_t device = makedev(info.stx_dev_major, info.stx_dev_minor);
+  const ResourceId file{ResourceKind::kRegularFile, device, info.stx_ino, 0};
   // Message queues and memfds live on file systems without a block device; nothing else needs the
   // extra system call.
-  if (major(info.st_dev) != 0 || label.find('/', 1) != std::string_view::npos) return file;
-  if (label.starts_with("/memfd:") && info.st_nlink == 0) {
-    return {ResourceKind::kMemFd, info.st_dev, info.st_ino, 0};
+  if (info.stx_dev_major != 0 || label.find('/', 1) != std::string_view::npos) return file;
+  if (label.starts_with("/memfd:") && info.stx_nlink == 0) {
+    return {ResourceKind::kMemFd, device, info.stx_ino, 0};
   }
   struct statfs system{};
   if (::statfs((table.path + "/" + number).c_str(), &system) == 0 &&
       static_cast<std::uint64_t>(system.f_type) == kMqueueMagic) {
-    return {ResourceKind::kMessageQueue, info.st_dev, info.st_ino, 0};
+    return {ResourceKind::kMessageQueue, device, info.stx_ino, 0};
   }
   return file;
 }
 
 ResourceId by_path(const FdTable& table, const char* number, const FdInfo& fdinfo,
                    std::string_view label) {
-  struct stat info{};
-  if (::fstatat(table.links.get(), number, &info, 0) != 0) return {};
-  switch (info.st_mode & S_IFMT) {
+  struct statx info{};
+  // Without asking a network server, which may be what everything hangs on.
+  constexpr unsigned kMask = STATX_TYPE | STATX_INO | STATX_NLINK;
+  if (::statx(table.links.get(), number, AT_STATX_DONT_SYNC, kMask, &info) != 0) return {};
+  const std::uint64_t device = makedev(info.stx_dev_major, info.stx_dev_minor);
+  switch (info.stx_mode & S_IFMT) {
     case S_IFIFO:
-      return {ResourceKind::kFifo, info.st_dev, info.st_ino, 0};
+      return {ResourceKind::kFifo, device, info.stx_ino, 0};
     case S_IFREG:
       return regular_file(table, number, info, label);
     case S_IFDIR:
-      return {ResourceKind::kDirectory, info.st_dev, info.st_ino, 0};
+      return {ResourceKind::kDirectory, device, info.stx_ino, 0};
     case S_IFCHR:
       return character_device(table, info, fdinfo);
     case S_IFBLK:
-      return {ResourceKind::kBlockDevice, info.st_dev, info.st_ino, 0};
+      return {ResourceKind::kBlockDevice, device, info.stx_ino, 0};
     default:
-      return {ResourceKind::kUnknown, info.st_dev, info.st_ino, 0};
+      return {ResourceKind::kUnknown, device, info.stx_ino, 0};
   }
 }
 
@@ -220,8 +226,9 @@ base::Result<std::vector<FdEntry>> Procfs::fds(base::Pid pid, FdDetail detail,
   return entries;
 }
 
-base::Result<FdEntry> Procfs::fd(base::Pid pid, int fd, FdDetail detail) const {
-  const auto table = open_table(*this, pid, std::nullopt);
+base::Result<FdEntry> Procfs::fd(base::Pid pid, int fd, FdDetail detail,
+                                 std::optional<base::Tid> tid) const {
+  const auto table = open_table(*this, pid, tid);
   if (!table) return std::unexpected(table.error());
   auto entry = read_entry(*table, std::to_string(fd).c_str(), fd);
   if (entry && detail == FdDetail::kSockets && entry->resource.kind == ResourceKind::kOtherSocket) {

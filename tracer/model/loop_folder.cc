@@ -233,6 +233,16 @@ bool LoopFolder::repeating() const {
   return false;
 }
 
+bool LoopFolder::could_continue(const syscalls::RawCall& entered) const {
+  const auto same_call = [&](const Call& call) {
+    return call.raw.number == entered.number && call.raw.abi == entered.abi;
+  };
+  if (loop_) return same_call(loop_->body[position_]);
+  const std::size_t reach = std::min(pending_.size(), kMaxBody);
+  return std::any_of(pending_.end() - static_cast<std::ptrdiff_t>(reach), pending_.end(),
+                     [&](const Held& held) { return same_call(held.call); });
+}
+
 std::optional<base::Instant> LoopFolder::held_since() const {
   if (loop_) return std::nullopt;
   for (const Held& held : pending_) {

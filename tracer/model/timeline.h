@@ -79,6 +79,12 @@ class LoopFolder {
   std::vector<Item> release();
   // The newest held call repeats an earlier one: it may well be a loop in the making.
   bool repeating() const;
+  bool in_loop() const { return loop_.has_value(); }
+  // Something is held back, or a loop is running.
+  bool holds() const { return loop_.has_value() || held_since().has_value(); }
+  // A call just entered may be the next step of the loop, or of one in the making; looks at its
+  // number only.
+  bool could_continue(const syscalls::RawCall& entered) const;
   // When the oldest call that release() would hand out ended.
   std::optional<base::Instant> held_since() const;
 

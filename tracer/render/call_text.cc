@@ -167,6 +167,10 @@ std::string CallText::value(const Value& value, const Context& context, int dept
     }
     return text + "}";
   }
+  if (const auto* buffer = std::get_if<syscalls::Buffer>(&value.data);
+      buffer && buffer->bytes.empty() && buffer->size > 0) {
+    return "…";  // not kept
+  }
   if (const auto* time = std::get_if<syscalls::Duration>(&value.data); time && compact_) {
     return base::human_duration(as_duration(*time));
   }
@@ -180,7 +184,10 @@ std::string CallText::argument(const syscalls::DecodedCall& decoded, std::size_t
   if (!compact_) return value(argument.value, context, 0);
   const bool known = decoded.row != nullptr && index < decoded.row->args.size();
   const ArgKind kind = known ? decoded.row->args[index].kind : ArgKind::kRaw;
-  if (is<syscalls::Null>(argument.value) || is<syscalls::Address>(argument.value) ||
+  // The word of a futex is what it is known by.
+  const bool identity = argument.name == "uaddr";
+  if (is<syscalls::Null>(argument.value) || (is<syscalls::Address>(argument.value) && !identity) ||
+      kind == ArgKind::kFutexVal || kind == ArgKind::kFutexVal3 ||
       is<syscalls::Buffer>(argument.value) || repeats_another(argument.name)) {
     return {};
   }

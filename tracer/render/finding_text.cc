@@ -6,20 +6,13 @@
 #include "tracer/render/escape.h"
 
 namespace stucktrace::render {
-namespace {
-
-// Sentences of the diagnosis are long on purpose; only hostile lengths are cut.
-constexpr std::size_t kSentence = 2000;
-
-}  // namespace
-
 std::string certainty_words(const model::Finding& finding) {
   switch (finding.certainty) {
     case model::Certainty::kProven:
       return "STUCK (proven)";
     case model::Certainty::kUntil:
-      if (!finding.resolves_in) return "STUCK until a time-out";
-      return fmt::format("STUCK until a time-out, at most {}",
+      if (!finding.resolves_in) return "STUCK until its time-out";
+      return fmt::format("STUCK until its time-out, at most {}",
                          base::human_duration(*finding.resolves_in));
     case model::Certainty::kLikely:
       return "LIKELY STUCK";
@@ -29,13 +22,14 @@ std::string certainty_words(const model::Finding& finding) {
 
 std::string verdict_sentence(const model::Finding& finding) {
   return fmt::format("{}: {}", certainty_words(finding),
-                     terminal_text(finding.headline, kSentence));
+                     terminal_text(finding.headline, kSentenceLimit));
 }
 
 std::string link_sentence(const model::ChainLink& link) {
-  std::string text = terminal_text(link.who, kSentence) + " " + terminal_text(link.what, kSentence);
-  if (!link.on.empty()) text += " on " + terminal_text(link.on, kSentence);
-  if (link.since) text += ", for " + base::human_duration(*link.since);
+  std::string text =
+      terminal_text(link.who, kSentenceLimit) + " " + terminal_text(link.what, kSentenceLimit);
+  if (!link.on.empty()) text += " · " + terminal_text(link.on, kSentenceLimit);
+  if (link.since) text += " · for " + base::human_duration(*link.since);
   return text;
 }
 
@@ -45,7 +39,7 @@ std::string resolved_words(const model::FindingRecord& record) {
     text += " " + base::human_duration(*record.resolved_at - record.stalled_since);
   }
   if (!record.resolved_by.empty()) {
-    text += " until " + terminal_text(record.resolved_by, kSentence);
+    text += " until " + terminal_text(record.resolved_by, kSentenceLimit);
   }
   return text;
 }

@@ -27,10 +27,11 @@ class Speech {
     base::Pid pid;
     base::Tid tid;
     int fd = -1;
-    std::string text;          // raw bytes, the begin of the line
-    std::uint64_t size = 0;    // of the whole line
-    std::uint64_t before = 0;  // lines left out before this one
-    bool aside = false;        // to another process, not to a person: told more briefly
+    std::string text;           // raw bytes, the begin of the line
+    std::uint64_t size = 0;     // of the whole line
+    std::uint64_t before = 0;   // lines left out before this one
+    std::string verb = "says";  // "says to P2", as it was when the line was written
+    bool aside = false;         // to another process, not to a person: told more briefly
   };
 
   // Lines to tell now, after a write of `size` bytes that begin with `bytes`. `line` says who, when

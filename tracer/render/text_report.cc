@@ -25,7 +25,6 @@ using model::Finding;
 using model::FindingRecord;
 using model::Report;
 
-constexpr std::size_t kSentence = 2000;
 constexpr std::size_t kFramesShown = 3;
 constexpr std::size_t kEvidenceShown = 3;
 constexpr std::size_t kUnseenShown = 5;
@@ -81,6 +80,7 @@ class TextReport {
   std::string verdict(const Told& told) const;
   void finding(const Told& told);
   void chain(const Finding& finding);
+  std::string_view arrow(const Finding& finding, std::size_t index) const;
   void announced(const Finding& finding);
   std::string also_blocked(const Finding& finding) const;
   std::string calm_sentence() const;
@@ -117,13 +117,33 @@ void TextReport::bullets(std::string_view label, const std::vector<std::string>&
       labelled("", fmt::format("… and {} more (-v)", raw.size() - most));
       return;
     }
-    labelled(i == 0 ? label : "", terminal_text(raw[i], kSentence));
+    labelled(i == 0 ? label : "", terminal_text(raw[i], kSentenceLimit));
   }
 }
 
 std::string TextReport::verdict(const Told& told) const {
   if (!told.resolved()) return verdict_sentence(*told.finding);
-  return resolved_words(*told.record) + ": " + terminal_text(told.finding->headline, kSentence);
+  return resolved_words(*told.record) + ": " +
+         terminal_text(told.finding->headline, kSentenceLimit);
+}
+
+// What leads from link `index` to the next one: the diagnosis's edges say, where it has them.
+std::string_view TextReport::arrow(const Finding& finding, std::size_t index) const {
+  const auto waits_for = [&](base::Tid from, base::Tid to) -> std::optional<bool> {
+    std::optional<bool> answer;
+    for (const model::Edge& edge : report_.diagnosis.edges) {
+      if (edge.from != from) continue;
+      if (std::ranges::find(edge.to, to) != edge.to.end()) return true;
+      answer = false;
+    }
+    return answer;
+  };
+  const base::Tid next = finding.chain[index + 1].tid;
+  if (waits_for(finding.chain[index].tid, next).value_or(true)) return "▼ waits for";
+  for (std::size_t before = 0; before < index; ++before) {
+    if (waits_for(finding.chain[before].tid, next).value_or(false)) return "▽ or for";
+  }
+  return "▽ and";
 }
 
 // Each link waits for the next one; in a cycle the last waits for the first, which the frame on the
@@ -139,12 +159,14 @@ void TextReport::chain(const Finding& finding) {
     paragraph(link_sentence(link), head, std::string(rail) + "  ");
     const std::size_t frames =
         options_.verbose ? link.frames.size() : std::min(link.frames.size(), kFramesShown);
+    const std::string before = fmt::format("{}    at ", rail);
+    const std::size_t room = options_.verbose || options_.width <= columns(before)
+                                 ? kSentenceLimit
+                                 : options_.width - columns(before);
     for (std::size_t f = 0; f < frames; ++f) {
-      out_ += paint_(Style::kDim,
-                     fmt::format("{}    at {}", rail, terminal_text(link.frames[f], kSentence)));
-      out_ += '\n';
+      out_ += paint_(Style::kDim, before + terminal_text(link.frames[f], room)) + '\n';
     }
-    if (!last) out_ += fmt::format("{}▼ waits for\n", rail);
+    if (!last) out_ += fmt::format("{}{}\n", rail, arrow(finding, i));
   }
   if (cycle) out_ += "     ▲ which waits for the first: a cycle\n";
 }
@@ -187,14 +209,14 @@ void TextReport::finding(const Told& told) {
   std::string why;
   for (const std::string& sentence : finding.explanation) {
     if (!why.empty()) why += ' ';
-    why += terminal_text(sentence, kSentence);
+    why += terminal_text(sentence, kSentenceLimit);
   }
   if (!why.empty()) labelled("Why", why);
   if (!finding.also_blocked.empty()) labelled("Also", also_blocked(finding));
   if (options_.verbose || finding.evidence.size() <= kEvidenceShown) {
     bullets("Evidence", finding.evidence, finding.evidence.size());
   }
-  if (!finding.remedy.empty()) labelled("Remedy", terminal_text(finding.remedy, kSentence));
+  if (!finding.remedy.empty()) labelled("Remedy", terminal_text(finding.remedy, kSentenceLimit));
   labelled("Rule", fmt::format("{} ({})", terminal_text(finding.rule),
                                model::to_string(finding.certainty)));
 }
@@ -329,7 +351,7 @@ void TextReport::unseen() {
   out_ += "\nCould not see\n";
   const std::size_t most = options_.verbose ? all.size() : std::min(all.size(), kUnseenShown);
   for (std::size_t i = 0; i < most; ++i) {
-    paragraph(terminal_text(all[i], kSentence), "  - ", "    ");
+    paragraph(terminal_text(all[i], kSentenceLimit), "  - ", "    ");
   }
   if (all.size() > most) out_ += fmt::format("  - and {} more (-v)\n", all.size() - most);
 }

@@ -46,40 +46,135 @@ class CodeCursor {
 };
 
 bool take_push(CodeCursor& cursor) {
-  if (cursor.take({0x53})) return true;  // rbx
-  for (unsigned reg = 0x54; reg <= 0x57; ++reg) {
-    if (cursor.take({0x41, reg})) return true;  // r12..r15
+  for (const unsigned low : {0x50U, 0x51U, 0x52U, 0x53U, 0x56U, 0x57U}) {
+    if (cursor.take({low})) return true;
+  }
+  for (unsigned reg = 0x50; reg <= 0x57; ++reg) {
+    if (cursor.take({0x41, reg})) return true;  // r8..r15
   }
   return false;
+}
+
+bool take_set_frame_pointer(CodeCursor& cursor) {  // mov rbp,rsp, in its two encodings
+  return cursor.take({0x48, 0x89, 0xe5}) || cursor.take({0x48, 0x8b, 0xec});
+}
+
+// sub rsp,N
+std::optional<std::uint64_t> take_locals(CodeCursor& cursor) {
+  std::optional<std::int64_t> size;
+  if (cursor.take({0x48, 0x83, 0xec})) {
+    if (const auto value = cursor.value<std::int8_t>()) size = *value;
+  } else if (cursor.take({0x48, 0x81, 0xec})) {
+    if (const auto value = cursor.value<std::int32_t>()) size = *value;
+  } else if (cursor.take({0x48, 0x83, 0xc4})) {  // add rsp,-128 is shorter than sub rsp,128
+    if (const auto value = cursor.value<std::int8_t>()) size = -std::int64_t{*value};
+  }
+  if (!size || *size <= 0 || static_cast<std::uint64_t>(*size) > kMaxFrame) return std::nullopt;
+  return static_cast<std::uint64_t>(*size);
+}
+
+struct Operands {
+  unsigned reg = 0;            // of the ModRM byte, extended by REX
+  std::optional<unsigned> rm;  // likewise where it is a register; nullopt memory
+};
+
+std::optional<Operands> take_operands(CodeCursor& cursor, unsigned rex) {
+  const auto byte = cursor.value<std::uint8_t>();
+  if (!byte) return std::nullopt;
+  const unsigned mode = *byte >> 6U, low = *byte & 7U;
+  Operands result{(*byte >> 3U & 7U) | (rex & 4U) << 1U, std::nullopt};
+  if (mode == 3) {
+    result.rm = low | (rex & 1U) << 3U;
+    return result;
+  }
+  bool wide = mode == 2 || (mode == 0 && low == 5);
+  if (low == 4) {
+    const auto scaled = cursor.value<std::uint8_t>();
+    if (!scaled) return std::nullopt;
+    wide = wide || (mode == 0 && (*scaled & 7U) == 5);
+  }
+  if (wide && !cursor.value<std::int32_t>()) return std::nullopt;
+  if (mode == 1 && !cursor.value<std::int8_t>()) return std::nullopt;
+  return result;
+}
+
+// An instruction that optimisers mix into prologues and that leaves rsp and rbp alone: moves,
+// address computations, comparisons. Moves the cursor only if it is one.
+bool take_harmless(CodeCursor& cursor) {
+  constexpr unsigned kRsp = 4, kRbp = 5;
+  const auto kept = [](unsigned target) { return target != kRsp && target != kRbp; };
+  CodeCursor ahead = cursor;
+  ahead.take({0x64});  // fs: the stack protector's canary
+  unsigned rex = 0;
+  for (unsigned prefix = 0x40; prefix <= 0x4f && rex == 0; ++prefix) {
+    if (ahead.take({prefix})) rex = prefix;
+  }
+  const auto code = ahead.value<std::uint8_t>();
+  if (!code) return false;
+  bool harmless = false;
+  if (*code >= 0xb8 && *code <= 0xbf) {  // mov r,imm
+    harmless = kept((*code & 7U) | (rex & 1U) << 3U) &&
+               ((rex & 8U) != 0 ? ahead.value<std::int64_t>().has_value()
+                                : ahead.value<std::int32_t>().has_value());
+  } else if (*code == 0x8b || *code == 0x8d || *code == 0x63 || *code == 0x33) {  // r <- r/m
+    const auto operands = take_operands(ahead, rex);
+    harmless = operands && kept(operands->reg);
+  } else if (*code == 0x89 || *code == 0x31 || *code == 0x88) {  // r/m <- r
+    const auto operands = take_operands(ahead, rex);
+    harmless = operands && (!operands->rm || kept(*operands->rm));
+  } else if (*code == 0x85 || *code == 0x84 || *code == 0x39 || *code == 0x3b) {  // test, cmp
+    harmless = take_operands(ahead, rex).has_value();
+  } else if (*code == 0x83) {
+    const auto operands = take_operands(ahead, rex);
+    constexpr unsigned kCompare = 7;
+    harmless = operands && (operands->reg & 7U) == kCompare && ahead.value<std::int8_t>();
+  } else if (*code == 0xc7) {  // mov r/m,imm32
+    const auto operands = take_operands(ahead, rex);
+    harmless = operands && (!operands->rm || kept(*operands->rm)) && ahead.value<std::int32_t>();
+  } else if (*code == 0x0f) {
+    const auto second = ahead.value<std::uint8_t>();
+    if (second && (*second == 0xb6 || *second == 0xb7 || *second == 0xbe || *second == 0xbf)) {
+      const auto operands = take_operands(ahead, rex);  // movzx, movsx
+      harmless = operands && kept(operands->reg);
+    }
+  }
+  if (harmless) cursor = ahead;
+  return harmless;
+}
+
+// Calls and conditional jumps: what a prologue without locals ends at.
+bool at_call_or_branch(CodeCursor cursor) {
+  const auto code = cursor.value<std::uint8_t>();
+  if (!code) return false;
+  if (*code == 0xe8 || (*code >= 0x70 && *code <= 0x7f)) return true;
+  const auto second = cursor.value<std::uint8_t>();
+  if (!second) return false;
+  return (*code == 0xff && (*second & 0x38U) == 0x10U) ||
+         (*code == 0x0f && *second >= 0x80 && *second <= 0x8f);
 }
 
 std::optional<Prologue> read_prologue(std::span<const std::byte> code) {
   CodeCursor cursor(code);
   cursor.take({0xf3, 0x0f, 0x1e, 0xfa});  // endbr64
-  const bool push = cursor.take({0x55});  // push rbp
-  if (!push || (!cursor.take({0x48, 0x89, 0xe5}) && !cursor.take({0x48, 0x8b, 0xec}))) {
-    // The optimiser mixes other instructions into it; that it sets the frame pointer must be seen.
-    constexpr std::size_t kMixed = 48;
-    constexpr std::array kSet{std::byte{0x48}, std::byte{0x89}, std::byte{0xe5}};
-    const auto start = code.first(std::min(code.size(), kMixed));
-    if (std::ranges::search(start, kSet).empty()) return std::nullopt;
-    return Prologue{};
+  while (!cursor.take({0x55})) {          // push rbp
+    if (!take_harmless(cursor)) return std::nullopt;
+  }
+  while (!take_set_frame_pointer(cursor)) {
+    if (!take_harmless(cursor)) return std::nullopt;
   }
   Prologue result;
-  while (take_push(cursor)) result.below += 8;
-  std::optional<std::int64_t> locals;
-  if (cursor.take({0x48, 0x83, 0xec})) {
-    if (const auto value = cursor.value<std::int8_t>()) locals = *value;
-  } else if (cursor.take({0x48, 0x81, 0xec})) {
-    if (const auto value = cursor.value<std::int32_t>()) locals = *value;
-  } else if (cursor.take({0x48, 0x83, 0xc4})) {  // add rsp,-128
-    if (const auto value = cursor.value<std::int8_t>()) locals = -std::int64_t{*value};
+  while (true) {
+    if (take_push(cursor)) {
+      result.below += 8;
+    } else if (const auto locals = take_locals(cursor)) {
+      result.below += *locals;
+      result.whole = true;
+      return result;
+    } else if (!take_harmless(cursor)) {
+      result.whole = at_call_or_branch(cursor);
+      return result;
+    }
   }
-  if (locals && *locals > 0 && static_cast<std::uint64_t>(*locals) <= kMaxFrame) {
-    result.below += static_cast<std::uint64_t>(*locals);
-    result.whole = true;
-  }
-  return result;
 }
 
 enum class Call : std::uint8_t { kNone, kIndirect, kElsewhere, kThisFunction };
@@ -118,7 +213,7 @@ std::optional<std::uint64_t> word_at(std::uint64_t address, const ReadBytes& rea
 
 std::optional<std::uint64_t> deduce(const FramePointerQuery& query, const ReadBytes& read_stack,
                                     const ReadBytes& read_code) {
-  std::array<std::byte, 64> code{};
+  std::array<std::byte, 128> code{};
   const std::size_t count = read_code(query.function, code);
   const auto prologue = read_prologue(std::span(code).first(count));
   if (!prologue || query.pc <= query.function) return std::nullopt;

@@ -18,11 +18,11 @@ struct FramePointerQuery {
 using ReadBytes = std::function<std::size_t(std::uint64_t address, std::span<std::byte> out)>;
 
 // The frame pointer of such a frame, where the code and the stack together prove it: the prologue
-// ("push rbp; mov rbp,rsp; push ...; sub rsp,N") says how far it lies above the stack pointer, and
-// the word above it must be a return address behind a call instruction. A prologue that cannot be
-// read to its end gives only a lower bound; then the first return address above it must follow a
-// direct call of this very function, and be the only one near that does. nullopt where neither
-// holds, and on other machines than x86-64.
+// ("push rbp; mov rbp,rsp; push ...; sub rsp,N", other moves between) says how far it lies above
+// the stack pointer, and the word above it must be a return address behind a call instruction. A
+// prologue that cannot be read to its end gives only a lower bound; then the first return address
+// above it must follow a direct call of this very function, and be the only one near that does.
+// nullopt where neither holds, and on other machines than x86-64.
 std::optional<std::uint64_t> deduce_frame_pointer(const FramePointerQuery& query,
                                                   const ReadBytes& read_stack,
                                                   const ReadBytes& read_code);

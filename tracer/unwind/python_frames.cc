@@ -13,29 +13,44 @@
 #include "tracer/kernel/procfs.h"
 #include "tracer/kernel/remote_memory.h"
 #include "tracer/unwind/python_memory.h"
+#include "tracer/unwind/python_pages.h"
 #include "tracer/unwind/python_stack.h"
 #include "tracer/unwind/python_state.h"
 
 namespace stucktrace::unwind {
 namespace {
 
-constexpr int kAttempts = 3;
+// Threads that are read together, between two looks at their counters: few enough that a running
+// process does not change much meanwhile.
+constexpr std::size_t kBatch = 128;
+constexpr int kAttempts = 2;  // for a thread that did not hold still in its batch
 
 // Everything the threads of one process are read with.
 struct Look {
   base::Pid pid;
   const kernel::Procfs& procfs;
+  PageCopies& pages;
   PythonStacks& stacks;
   const PythonLayout& layout;
   bool same_clock = true;  // CLOCK_MONOTONIC means the same there as here
 };
 
-// How often a thread has been switched out: unchanged while it sleeps. nullopt: not known.
-std::optional<std::pair<std::uint64_t, std::uint64_t>> switches(const Look& look, base::Tid tid) {
-  if (!tid) return std::nullopt;
+struct Subject {
+  std::uint64_t state = 0;
+  PythonThread thread;
+};
+
+// Changes whenever the thread has been on a CPU; "" unknown. The run time, waiting time and number
+// of turns of schedstat cost a third of the context-switch counters; a kernel that does not keep
+// them writes zeros.
+std::string progress(const Look& look, base::Tid tid) {
+  if (!tid) return {};
+  const std::string directory = fmt::format("{}/task/{}/", look.pid, tid);
+  auto turns = look.procfs.text(directory + "schedstat", 4096);
+  if (turns && !turns->starts_with("0 0 0")) return std::move(*turns);
   const auto status = look.procfs.status(look.pid, tid);
-  if (!status) return std::nullopt;
-  return std::pair{status->voluntary_switches, status->involuntary_switches};
+  if (!status) return {};
+  return fmt::format("{} {}", status->voluntary_switches, status->involuntary_switches);
 }
 
 // Equal but for the innermost instruction: the same calls are open, the thread runs in the last.
@@ -56,25 +71,69 @@ std::optional<base::Nanoseconds> remaining(const Look& look, double deadline) {
   return base::Nanoseconds{static_cast<std::int64_t>(seconds * 1e9)};
 }
 
-// Fills frames and deadline, or leaves them empty where the thread would not hold still.
-void read_stack(const Look& look, std::uint64_t state, PythonThread& thread) {
-  for (int attempt = 1; attempt <= kAttempts; ++attempt) {
-    const auto before = switches(look, thread.tid);
-    const auto chain = look.stacks.chain(state);
-    if (!chain) continue;
-    auto frames = look.stacks.describe(*chain);
-    if (!frames) continue;
-    const auto deadline = look.stacks.deadline(*chain);
-    // Again: what changed in between was read while it changed.
-    const auto again = look.stacks.chain(state);
-    if (!again) continue;
-    const bool same = *again == *chain;
-    const bool slept = same && before == switches(look, thread.tid);
-    // A thread that never sleeps is taken as it was the last time, if its calls stood still.
-    if (!slept && (attempt < kAttempts || (!same && !same_calls(*chain, *again)))) continue;
-    thread.frames = std::move(*frames);
-    if (deadline) thread.deadline_in = remaining(look, *deadline);
+// What one pass over a thread's stack gave.
+struct Reading {
+  std::vector<PythonLink> chain;
+  std::vector<model::PythonFrame> frames;
+  std::optional<double> deadline;
+};
+
+std::optional<Reading> read_once(const Look& look, std::uint64_t state) {
+  Reading reading;
+  auto chain = look.stacks.chain(state);
+  if (!chain) return std::nullopt;
+  auto frames = look.stacks.describe(*chain);
+  if (!frames) return std::nullopt;
+  reading.deadline = look.stacks.deadline(*chain);
+  reading.chain = std::move(*chain);
+  reading.frames = std::move(*frames);
+  return reading;
+}
+
+void accept(const Look& look, Reading& reading, PythonThread& thread) {
+  thread.frames = std::move(reading.frames);
+  if (reading.deadline) thread.deadline_in = remaining(look, *reading.deadline);
+}
+
+// For a thread that runs: frames and deadline as of one of two passes in quick succession, if the
+// calls it is in were the same in both; else nothing.
+void read_running(const Look& look, Subject& subject) {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    look.pages.forget();
+    auto reading = read_once(look, subject.state);
+    look.pages.forget();
+    const auto again = look.stacks.chain(subject.state);
+    if (!reading || !again) continue;
+    if (*again != reading->chain && !same_calls(*again, reading->chain)) continue;
+    accept(look, *reading, subject.thread);
     return;
+  }
+}
+
+// Reads every thread twice. One that was not on a CPU from before the first pass until after the
+// second, and has the same frames in both, was read as it is; the others one by one.
+void read_batch(const Look& look, std::span<Subject> subjects) {
+  std::vector<std::optional<Reading>> readings;
+  std::vector<std::string> before;
+  for (const Subject& subject : subjects) before.push_back(progress(look, subject.thread.tid));
+  look.pages.forget();
+  for (const Subject& subject : subjects) readings.push_back(read_once(look, subject.state));
+  look.pages.forget();
+  std::vector<bool> stood(subjects.size());
+  for (std::size_t index = 0; index < subjects.size(); ++index) {
+    if (!readings[index]) continue;
+    const auto again = look.stacks.chain(subjects[index].state);
+    stood[index] = again && *again == readings[index]->chain;
+  }
+  for (std::size_t index = 0; index < subjects.size(); ++index) {
+    PythonThread& thread = subjects[index].thread;
+    const bool slept =
+        stood[index] && !before[index].empty() && before[index] == progress(look, thread.tid);
+    if (slept) {
+      accept(look, *readings[index], thread);
+    } else {
+      read_running(look, subjects[index]);
+    }
   }
 }
 
@@ -136,7 +195,8 @@ base::Result<PythonProcess> read_python(base::Pid pid) {
     return base::system_error("open /proc/PID/mem", code, base::main_thread(pid));
   }
   const kernel::ProcessMemory process{base::main_thread(pid)};
-  const LimitedMemory memory{process, kMaxPythonReads};
+  PageCopies pages{process};
+  const LimitedMemory memory{pages, kMaxPythonReads};
   const auto build = identify_python(memory, images);
   if (!build) return base::Failure{build.error()};
   const PythonObjects objects{memory, build->layout, images.front().unicode_width};
@@ -154,24 +214,30 @@ base::Result<PythonProcess> read_python(base::Pid pid) {
   result.version = build->version.text;
   result.finalizing = is_finalizing(objects, images);
   PythonStacks stacks{objects};
-  const Look look{pid, procfs, stacks, build->layout, in_same_time_namespace(procfs, pid)};
+  const Look look{pid, procfs, pages, stacks, build->layout, in_same_time_namespace(procfs, pid)};
+  std::vector<Subject> subjects;
   for (const std::uint64_t interpreter : interpreters) {
     const auto states = list_python_threads(objects, images, interpreter);
     const auto matched = match_python_threads(memory, states, live);
     const auto names = python_thread_names(objects, interpreter);
     for (std::size_t index = 0; index < states.size(); ++index) {
       if (!matched[index]) continue;
-      PythonThread thread;
-      thread.tid = *matched[index];
-      thread.pthread = states[index].ident;
-      thread.holds_gil = states[index].holds_gil;
-      if (const auto name = names.find(thread.pthread); name != names.end()) {
-        thread.name = name->second;
+      Subject subject;
+      subject.state = states[index].address;
+      subject.thread.tid = *matched[index];
+      subject.thread.pthread = states[index].ident;
+      subject.thread.holds_gil = states[index].holds_gil;
+      if (const auto name = names.find(states[index].ident); name != names.end()) {
+        subject.thread.name = name->second;
       }
-      read_stack(look, states[index].address, thread);
-      result.threads.push_back(std::move(thread));
+      subjects.push_back(std::move(subject));
     }
   }
+  for (std::size_t at = 0; at < subjects.size(); at += kBatch) {
+    const std::size_t count = std::min(kBatch, subjects.size() - at);
+    read_batch(look, std::span{subjects}.subspan(at, count));
+  }
+  for (Subject& subject : subjects) result.threads.push_back(std::move(subject.thread));
   sort_threads(result.threads, pid);
   return result;
 }

@@ -270,29 +270,32 @@ std::vector<std::optional<base::Tid>> match_python_threads(
   // keeps it somewhere in the first 2 KiB.
   constexpr std::size_t kSearched = 2048, kWord = 4, kGlibc = 720 / kWord;
   using Words = std::array<std::int32_t, kSearched / kWord>;
+  const auto find_live = [&](std::uint64_t id) -> std::optional<base::Tid> {
+    const bool possible = id != 0 && id <= INT32_MAX;
+    const auto found = possible ? live.find(static_cast<std::int32_t>(id)) : live.end();
+    return found == live.end() ? std::nullopt : std::optional{found->second};
+  };
+  const std::int32_t lowest = live.empty() ? 1 : live.begin()->first;
+  const std::int32_t highest = live.empty() ? 0 : live.rbegin()->first;
+  std::vector<std::optional<base::Tid>> result(threads.size());
   std::vector<Words> descriptors(threads.size());
   std::vector<std::size_t> hits(kSearched / kWord);
   for (std::size_t index = 0; index < threads.size(); ++index) {
     Words& words = descriptors[index];
     words.fill(0);
-    if (!plausible_pointer(threads[index].ident)) continue;
+    result[index] = find_live(threads[index].native_id);
+    if (result[index] || !plausible_pointer(threads[index].ident)) continue;
     memory.read(base::RemoteAddr{threads[index].ident}, std::as_writable_bytes(std::span{words}));
     for (std::size_t slot = 0; slot < words.size(); ++slot) {
-      if (live.contains(words[slot])) ++hits[slot];
+      const std::int32_t word = words[slot];
+      if (word >= lowest && word <= highest && live.contains(word)) ++hits[slot];
     }
   }
   // The slot that names live threads most often; glibc's where that is as good as any.
   auto best = static_cast<std::size_t>(std::ranges::max_element(hits) - hits.begin());
   if (hits[kGlibc] == hits[best]) best = kGlibc;
-  const auto find_live = [&](std::uint64_t id) -> std::optional<base::Tid> {
-    const auto found =
-        id == 0 || id > INT32_MAX ? live.end() : live.find(static_cast<std::int32_t>(id));
-    return found == live.end() ? std::nullopt : std::optional{found->second};
-  };
-  std::vector<std::optional<base::Tid>> result(threads.size());
   bool any = false;
   for (std::size_t index = 0; index < threads.size(); ++index) {
-    result[index] = find_live(threads[index].native_id);
     if (!result[index]) {
       result[index] = find_live(static_cast<std::uint32_t>(descriptors[index][best]));
     }

@@ -1,6 +1,9 @@
 #include "tests/unit/render/birth_case.h"
 
+#include <fcntl.h>
 #include <poll.h>
+
+#include <array>
 
 namespace stucktrace::test {
 namespace {
@@ -18,7 +21,8 @@ constexpr int kFeeder = 4714;
 constexpr model::ResourceId kQueuePipe{ResourceKind::kPipe, 0, 25725, 0};
 
 model::FdEntry end(int fd, std::uint64_t inode, FdMode mode) {
-  return fd_entry(fd, ResourceKind::kPipe, inode, mode, "pipe:[" + std::to_string(inode) + "]");
+  return fd_entry(fd, ResourceKind::kPipe, inode, mode, "pipe:[" + std::to_string(inode) + "]",
+                  true);
 }
 
 std::vector<model::FdEntry> terminal() {
@@ -27,6 +31,14 @@ std::vector<model::FdEntry> terminal() {
     fds.push_back(fd_entry(fd, ResourceKind::kTty, 3, FdMode::kBoth, "/dev/pts/0"));
   }
   return fds;
+}
+
+// pipe2(2): both ends, read end first, O_CLOEXEC.
+void make_pipe(EventScript& script, double ms, int pid, int read_end, std::uint64_t inode) {
+  const std::string pair = bytes_of(std::array{read_end, read_end + 1});
+  script.enter(ms, pid, pid, "pipe2", {0x7000, O_CLOEXEC});
+  script.exit(ms + 0.1, pid, pid, "pipe2", {0x7000, O_CLOEXEC}, 0, {{0x7000, pair}},
+              {end(read_end, inode, FdMode::kRead), end(read_end + 1, inode, FdMode::kWrite)});
 }
 
 model::TaskSeen task(int parent, std::string comm, std::vector<std::string> argv = {},
@@ -61,11 +73,10 @@ EventScript birth_case() {
   const std::string sentinel = bytes_of(pollfd{5, POLLIN, 0});
   const std::string block(4096, 'x');
 
-  s.seen(0, kP, kP, task(4000, "python3", {"python3", "hang.py", "200000"}, terminal()));
-  s.call(40, 40.1, kP, kP, "pipe2", {0x7000, 0}, 0, {},
-         {end(3, 25725, FdMode::kRead), end(4, 25725, FdMode::kWrite)});
-  s.call(55, 55.1, kP, kP, "pipe2", {0x7000, 0}, 0, {},
-         {end(5, 25730, FdMode::kRead), end(6, 25730, FdMode::kWrite)});
+  s.seen(0, kP, kP, task(4000, "stucktrace", {"stucktrace"}, terminal()));
+  s.add(1, kP, kP, model::Exec{Tid{}, "/usr/bin/python3.11", {"python3", "hang.py", "200000"}, {}});
+  make_pipe(s, 40, kP, 3, 25725);
+  make_pipe(s, 55, kP, 5, 25730);
   s.made(60, kP, kP, kS, NewTaskKind::kFork);
   s.seen(60.2, kS, kS, task(kP, "python3"));
   s.call(61, 61.1, kP, kP, "close", {6}, 0);
@@ -73,8 +84,7 @@ EventScript birth_case() {
   s.enter(62, kP, kP, "poll", {0x7100, 1, 5000}, {{0x7100, sentinel}});
 
   // The shell, its output read by S.
-  s.call(65, 65.1, kS, kS, "pipe2", {0x7000, 0}, 0, {},
-         {end(7, 25740, FdMode::kRead), end(8, 25740, FdMode::kWrite)});
+  make_pipe(s, 65, kS, 7, 25740);
   s.made(66, kS, kS, kShell, NewTaskKind::kVfork);
   s.seen(66.2, kShell, kShell, task(kS, "python3"));
   s.call(66.5, 66.6, kShell, kShell, "dup2", {8, 1}, 1);
@@ -128,27 +138,29 @@ model::FindingRecord birth_finding() {
   finding.tid = Tid{kFeeder};
   finding.resource = kQueuePipe;
   finding.headline =
-      "python3 (pid 4712) said \"All done! Goodbye!\" but cannot exit: its thread 4714 is blocked "
-      "writing 134 477 more bytes into pipe:25725, which only python3 (pid 4711) would read, and "
+      "P2 python3 (pid 4712) said \"All done! Goodbye!\" but cannot exit: its thread 4714 is "
+      "blocked "
+      "writing 134 477 more bytes into pipe:25725, which only P1 python3 (pid 4711) would read, "
+      "and "
       "that one waits for 4712 to exit";
   finding.chain = {
       {Pid{kP},
        Tid{kP},
-       "P python3 hang.py (pid 4711)",
-       "waits for process 4712 to exit, at most 3.8 s more",
-       "pipe:25730, whose only writer is 4712",
+       "P1 python3 (pid 4711)",
+       "waits for P2 (pid 4712) to exit, at most 3.8 s more",
+       "pipe:25730, whose only writer is P2",
        milliseconds{1200},
        {"popen_fork.py:40 wait", "process.py:149 join", "hang.py:21 <module>"}},
       {Pid{kS},
        Tid{kS},
-       "S python3 (pid 4712), main thread",
+       "P2 python3 (pid 4712), main thread",
        "joins thread 4714 at exit",
        "futex:4712:0xc000",
        milliseconds{1157},
        {"threading.py:1590 _shutdown", "process.py:315 _bootstrap"}},
       {Pid{kS},
        Tid{kFeeder},
-       "S python3 (pid 4712), thread 4714 QueueFeederThread",
+       "P2 python3 (pid 4712), thread 4714 (QueueFeederThread)",
        "is blocked in write() of 134 477 more bytes",
        "pipe:25725 (65 536 of 65 536 bytes unread)",
        milliseconds{1159},
@@ -162,9 +174,10 @@ model::FindingRecord birth_finding() {
       "The result of 200 013 bytes does not fit into the pipe, so the feeder thread must wait "
       "until "
       "somebody reads.",
-      "S does not exit before the feeder is done, P does not read before S has exited: each waits "
+      "P2 does not exit before the feeder is done, P1 does not read before P2 has exited: each "
+      "waits "
       "for the next.",
-      "S holds the read end of the pipe too (fd 3), so the feeder would not get EPIPE if P died.",
+      "P2 holds the read end of the pipe too (fd 3), so the feeder would not get EPIPE if P1 died.",
   };
   finding.evidence = {
       "pipe:25725: a copy of the write end polls not writable",

@@ -28,8 +28,8 @@
 #include "tracer/base/unique_fd.h"
 #include "tracer/unwind/stacks.h"
 
-// For tests that look at their own program: the sanitizer's interceptors stand between its frames and
-// the system call, and cannot be unwound without registers.
+// For tests that look at their own program: the sanitizer's interceptors stand between its frames
+// and the system call, and cannot be unwound without registers.
 #if defined(__SANITIZE_ADDRESS__)
 #define STUCKTRACE_NEEDS_PLAIN_FRAMES() \
   GTEST_SKIP() << "the address sanitizer's interceptors stand between the frames"

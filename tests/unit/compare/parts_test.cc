@@ -1,0 +1,243 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/event_script.h"
+#include "tracer/compare/diff.h"
+#include "tracer/compare/normalise.h"
+#include "tracer/compare/roles.h"
+
+namespace stucktrace::compare {
+namespace {
+
+using model::NewTaskKind;
+using test::EventScript;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// ---- texts
+// ---------------------------------------------------------------------------------------
+
+struct Text {
+  const char* raw;
+  const char* expected;
+};
+class Normalising : public testing::TestWithParam<Text> {};
+
+TEST_P(Normalising, TakesOutWhatIsOfOneRunOnly) {
+  const Normaliser normalise{{4711, 12}, {}};
+  EXPECT_EQ(normalise(GetParam().raw), GetParam().expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Texts, Normalising,
+    testing::Values(Text{"plain text", "plain text"}, Text{"", ""}, Text{"line\n", "line\\n"},
+                    Text{"\x1b[31mred", "\\x1b[31mred"},
+                    Text{"object at 0x7f12ab34", "object at <address>"},
+                    Text{"mask 0xff", "mask 0xff"}, Text{"0xdeadbeefg", "<address>g"},
+                    Text{"worker 4711 ready", "worker <pid> ready"},
+                    Text{"listener-4711-0", "listener-<pid>-0"},
+                    // A short number is a task only by its word.
+                    Text{"12 items", "12 items"}, Text{"pid 12", "pid <pid>"},
+                    Text{"PID=7,", "PID=<pid>,"}, Text{"[tid: 99]", "[tid: <pid>]"},
+                    Text{"/proc/12/stat", "/proc/<pid>/stat"}, Text{"4712 bytes", "4712 bytes"},
+                    Text{"x4711", "x4711"}, Text{"4711x", "4711x"},
+                    Text{"/tmp/tmpab_12/out.txt", "/tmp/<temp>/out.txt"},
+                    Text{"open \"/tmp/tmp.x7Yz\"", "open \"/tmp/<temp>\""},
+                    Text{"/dev/shm/psm_1234 and /var/tmp/a", "/dev/shm/<temp> and /var/tmp/<temp>"},
+                    Text{"/tmp/", "/tmp/"}, Text{"/home/me/tmp/a", "/home/me/tmp/a"},
+                    Text{"took 4.9 s", "took <duration>"}, Text{"in 12ms.", "in <duration>."},
+                    Text{"3 min 5 s", "<duration> <duration>"}, Text{"5 sheep", "5 sheep"},
+                    Text{"2024-11-23T09:15:02.123Z", "<date> <time>"},
+                    Text{"2024-11-23 09:15:02.123 start", "<date> <time> start"},
+                    Text{"ratio 3:1", "ratio 3:1"}, Text{"version 1.2.3", "version 1.2.3"},
+                    Text{"id 139872398423120", "id <number>"}, Text{"200000", "200000"}));
+
+TEST(Normaliser, AppliesTheUsersRulesFirst) {
+  auto one = substitution("session-[a-z0-9]+", "session-<id>");
+  ASSERT_TRUE(one);
+  const Normaliser normalise{{}, {*one}};
+  EXPECT_EQ(normalise("open session-4f9a at 0x12345"), "open session-<id> at <address>");
+}
+
+TEST(Normaliser, IsBounded) {
+  auto grows = substitution("x", std::string(1'000, 'y'));
+  auto slow = substitution("(x+x+)+z", "");
+  ASSERT_TRUE(grows && slow);
+  const Normaliser normalise{{}, {*grows, *grows}};
+  EXPECT_LE(normalise(std::string(100'000, 'x')).size(), Normaliser::kLongest + 3);
+  EXPECT_LE(Normaliser({}, {})(std::string(100'000, '\x01')).size(), Normaliser::kLongest + 3);
+}
+
+// ---- roles
+// ---------------------------------------------------------------------------------------
+
+std::vector<std::string> roles_of(const std::vector<model::Event>& events) {
+  const Roles roles{events};
+  std::vector<std::string> list;
+  for (std::size_t i = 0; i < events.size(); ++i) list.push_back(roles.of_event(i));
+  return list;
+}
+
+TEST(RolesTest, SayThePlaceInTheTree) {
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  script.made(1, 10, 10, 11, NewTaskKind::kThread);
+  script.made(2, 10, 10, 12, NewTaskKind::kThread);
+  script.made(3, 10, 10, 13, NewTaskKind::kFork);
+  script.made(4, 10, 12, 14, NewTaskKind::kFork);
+  script.made(5, 10, 12, 15, NewTaskKind::kThread);
+  script.made(6, 14, 14, 16, NewTaskKind::kVfork);
+  script.made(7, 14, 14, 17, NewTaskKind::kThread);
+  const auto events = script.events();
+  Roles roles{events};
+  for (std::size_t i = 0; i < events.size(); ++i) roles.advance(i);
+  EXPECT_EQ(roles.of_tid(base::Tid{10}), "P1");
+  EXPECT_EQ(roles.of_tid(base::Tid{11}), "P1/T1");
+  EXPECT_EQ(roles.of_tid(base::Tid{12}), "P1/T2");
+  EXPECT_EQ(roles.of_tid(base::Tid{13}), "P1.1");
+  EXPECT_EQ(roles.of_tid(base::Tid{14}), "P1/T2.1");
+  EXPECT_EQ(roles.of_tid(base::Tid{15}), "P1/T2/T1");
+  EXPECT_EQ(roles.of_tid(base::Tid{16}), "P1/T2.1.1");
+  EXPECT_EQ(roles.of_tid(base::Tid{17}), "P1/T2.1/T1");
+  EXPECT_EQ(roles.made_by(4), "P1/T2.1");
+  EXPECT_EQ(Roles::process_of("P1/T2.1/T1"), "P1/T2.1");
+  EXPECT_EQ(Roles::process_of("P1/T2/T1"), "P1");
+  EXPECT_EQ(Roles::process_of("P1/T2.1"), "P1/T2.1");
+  EXPECT_TRUE(Roles::before("P1.2", "P1.10"));
+  EXPECT_TRUE(Roles::before("P1", "P1/T1"));
+  EXPECT_TRUE(Roles::before("P1/T1", "P1.1"));
+  EXPECT_FALSE(Roles::before("P1", "P1"));
+}
+
+TEST(RolesTest, DoNotDependOnWhoComesFirst) {
+  model::TaskSeen child;
+  child.parent = base::Pid{10};
+  // Children that run before their parent's clone event, and the wrong way round.
+  EventScript late;
+  late.seen(0, 10, 10, {});
+  late.seen(1, 12, 12, child);
+  late.seen(2, 11, 11, child);
+  late.made(3, 10, 10, 11, NewTaskKind::kFork);
+  late.made(4, 10, 10, 12, NewTaskKind::kFork);
+  EXPECT_EQ(roles_of(late.events()), (std::vector<std::string>{"P1", "P1.2", "P1.1", "P1", "P1"}));
+}
+
+TEST(RolesTest, FollowExecAndReusedNumbers) {
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  script.made(1, 10, 10, 11, NewTaskKind::kThread);
+  script.add(2, 10, 10, model::TaskExit{});  // the main thread left; another one runs a program
+  script.add(3, 10, 10, model::Exec{base::Tid{11}, "/bin/x", {"x"}, {}});
+  script.made(4, 10, 10, 12, NewTaskKind::kFork);
+  script.add(5, 12, 12, model::TaskExit{});
+  script.made(6, 10, 10, 12, NewTaskKind::kFork);
+  script.add(7, 12, 12, model::Note{"of the second"});
+  EXPECT_EQ(roles_of(script.events()),
+            (std::vector<std::string>{"P1", "P1", "P1", "P1", "P1", "P1.1", "P1", "P1.2"}));
+}
+
+TEST(RolesTest, OfTasksFoundAtAttach) {
+  EventScript script;
+  model::TaskSeen seen;
+  seen.at_attach = true;
+  script.seen(0, 10, 10, seen);
+  seen.parent = base::Pid{10};
+  script.seen(1, 10, 11, seen);
+  script.seen(2, 20, 20, seen);
+  seen.parent = base::Pid{1};
+  script.seen(3, 30, 30, seen);
+  EXPECT_EQ(roles_of(script.events()), (std::vector<std::string>{"P1", "P1/T1", "P1.1", "P2"}));
+}
+
+TEST(RolesTest, StayShortInDeepTreesAndSurviveNonsense) {
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  for (int i = 0; i < 5'000; ++i) script.made(i + 1, 10 + i, 10 + i, 11 + i, NewTaskKind::kFork);
+  std::size_t longest = 0;
+  for (const auto& role : roles_of(script.events())) longest = std::max(longest, role.size());
+  EXPECT_LT(longest, 300U);
+  EventScript circle;
+  circle.made(0, 10, 10, 10, NewTaskKind::kFork);
+  circle.made(1, 10, 10, 11, NewTaskKind::kFork);
+  circle.made(2, 11, 11, 10, NewTaskKind::kFork);
+  for (const auto& role : roles_of(circle.events())) EXPECT_FALSE(role.empty());
+}
+
+// ---- differences
+// ---------------------------------------------------------------------------------
+
+CanonicalTrace::Section section(std::string role, std::vector<std::string> lines) {
+  return {std::move(role), std::move(lines)};
+}
+
+TEST(Diff, OfEqualTracesIsEmpty) {
+  const CanonicalTrace trace{{section("P1", {"a", "b"}), section("findings", {"c"})}};
+  EXPECT_THAT(diff(trace, trace), IsEmpty());
+  EXPECT_EQ(to_text(diff(trace, trace)), "");
+}
+
+TEST(Diff, TellsWhoWhereAndWhat) {
+  const CanonicalTrace baseline{
+      {section("P1", {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"})}};
+  const CanonicalTrace current{{section("P1", {"a", "b", "c", "d", "X", "f", "g", "h", "j", "k"})}};
+  const auto differences = diff(baseline, current);
+  ASSERT_EQ(differences.size(), 3U);
+  EXPECT_EQ(differences[0].line, 5U);
+  EXPECT_EQ(to_text(differences), R"(P1 does something else after "d" (line 5)
+    b
+    c
+    d
+  - e
+  + X
+    f
+    g
+    h
+
+P1 is missing something after "h" (line 9)
+    f
+    g
+    h
+  - i
+    j
+
+P1 does something more after "j" (line 11)
+    j
+  + k
+)");
+}
+
+TEST(Diff, TellsWholeSections) {
+  const CanonicalTrace baseline{{section("P1", {"a"}), section("P1.1", {"b"})}};
+  const CanonicalTrace current{{section("P1", {"a"}), section("P1.2", {"c"})}};
+  const auto differences = diff(baseline, current);
+  ASSERT_EQ(differences.size(), 2U);
+  EXPECT_TRUE(differences[0].section_missing);
+  EXPECT_TRUE(differences[1].section_added);
+  EXPECT_EQ(to_text(differences),
+            "P1.1: expected, but not in this trace\n  - b\n\nP1.2: not expected\n  + c\n");
+}
+
+TEST(Diff, StartsEndsAndEmptySides) {
+  const CanonicalTrace baseline{{section("P1", {"a", "b"})}};
+  EXPECT_THAT(to_text(diff(baseline, {{section("P1", {"x", "a", "b"})}})),
+              HasSubstr("P1 does something more at its start (line 1)\n  + x\n"));
+  EXPECT_THAT(to_text(diff(baseline, {{section("P1", {"a"})}})),
+              HasSubstr("P1 is missing something after \"a\" (line 2)"));
+}
+
+TEST(Diff, OfLargeDifferentTracesStaysSmallAndShort) {
+  CanonicalTrace baseline{{section("P1", {})}};
+  CanonicalTrace current{{section("P1", {})}};
+  for (int i = 0; i < 20'000; ++i) {
+    baseline.sections[0].lines.push_back(fmt::format("old {}", i));
+    current.sections[0].lines.push_back(fmt::format("new {}", i));
+  }
+  const auto differences = diff(baseline, current);
+  ASSERT_EQ(differences.size(), 1U);
+  EXPECT_EQ(differences[0].expected.size(), 20'000U);
+  EXPECT_LT(to_text(differences).size(), 2'000U);
+  EXPECT_THAT(to_text(differences), HasSubstr("... 19980 more lines"));
+}
+
+}  // namespace
+}  // namespace stucktrace::compare
