@@ -132,14 +132,13 @@ void TextTimeline::Impl::channel(const Call& call) {
   constexpr std::size_t kMostPending = 256;  // of a process that never forks
   auto& pending = channels_[call.pid];
   if (pending.size() >= kMostPending) pending.erase(pending.begin());
-  Channel made{call.end.value_or(call.start), call.tid, {}, call.made_fds};
+  Channel made{{}, call.made_fds};
   const model::FdEntry& one = call.made_fds[0];
   const model::FdEntry& other = call.made_fds[1];
-  made.text = id == Sys::socketpair
-                  ? fmt::format("makes a socket pair {}, {}", words_.fd(call.pid, one),
-                                words_.fd(call.pid, other))
-                  : fmt::format("makes {} (read end {}, write end {})", to_string(one.resource),
-                                one.fd, other.fd);
+  made.text = id == Sys::socketpair ? fmt::format("socket pair {}, {}", words_.fd(call.pid, one),
+                                                  words_.fd(call.pid, other))
+                                    : fmt::format("{} (read end {}, write end {})",
+                                                  to_string(one.resource), one.fd, other.fd);
   pending.push_back(std::move(made));
 }
 

@@ -58,8 +58,6 @@ class TextTimeline::Impl {
     std::map<std::uint64_t, FdNames> names;
   };
   struct Channel {  // a pipe or socketpair nobody has inherited yet
-    base::Instant made;
-    base::Tid tid;
     std::string text;
     std::vector<model::FdEntry> ends;
   };

@@ -58,20 +58,25 @@ void TextTimeline::Impl::made(const Event& event, const model::NewTask& child) {
          fmt::format("starts thread {} (tid {})", tree_.role(child.child), child.child));
     return;
   }
-  // A channel is worth a line from the moment on when another process has it too.
+  // A channel is worth telling when another process gets it too.
+  constexpr std::size_t kTold = 3;
+  std::string shared;
+  std::size_t count = 0;
   if (const auto mine = channels_.find(event.pid); mine != channels_.end()) {
     for (const Channel& channel : mine->second) {
       const bool open = std::ranges::any_of(channel.ends, [&](const model::FdEntry& end) {
         const model::FdEntry* now = fds_.find(event.pid, end.fd);
         return now != nullptr && now->resource == end.resource;
       });
-      if (open) line(channel.made, event.pid, channel.tid, channel.text);
+      if (open && ++count <= kTold) shared += (count == 1 ? " with " : ", ") + channel.text;
     }
+    if (count > kTold) shared += fmt::format(" and {} more", count - kTold);
     channels_.erase(mine);
   }
   const char* verb = child.kind == kVfork ? "vforks" : child.kind == kFork ? "forks" : "clones";
   line(event.at, event.pid, event.tid,
-       fmt::format("{} {} (pid {})", verb, words_.process(child.child.value()), child.child));
+       fmt::format("{} {} (pid {}){}", verb, words_.process(child.child.value()), child.child,
+                   shared));
 }
 
 void TextTimeline::Impl::ended(const Event& event, const model::TaskExit& exit) {
