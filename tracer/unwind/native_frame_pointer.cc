@@ -99,7 +99,7 @@ std::optional<Operands> take_operands(CodeCursor& cursor, unsigned rex) {
 }
 
 // An instruction that optimisers mix into prologues and that leaves rsp and rbp alone: moves,
-// address computations, comparisons. Moves the cursor only if it is one.
+// address computations, arithmetic, comparisons. Moves the cursor only if it is one.
 bool take_harmless(CodeCursor& cursor) {
   constexpr unsigned kRsp = 4, kRbp = 5;
   const auto kept = [](unsigned target) { return target != kRsp && target != kRbp; };
@@ -124,10 +124,11 @@ bool take_harmless(CodeCursor& cursor) {
     harmless = operands && (!operands->rm || kept(*operands->rm));
   } else if (*code == 0x85 || *code == 0x84 || *code == 0x39 || *code == 0x3b) {  // test, cmp
     harmless = take_operands(ahead, rex).has_value();
-  } else if (*code == 0x83) {
+  } else if (*code == 0x83 || *code == 0x81) {  // arithmetic with a constant
     const auto operands = take_operands(ahead, rex);
-    constexpr unsigned kCompare = 7;
-    harmless = operands && (operands->reg & 7U) == kCompare && ahead.value<std::int8_t>();
+    harmless = operands && (!operands->rm || kept(*operands->rm)) &&
+               (*code == 0x83 ? ahead.value<std::int8_t>().has_value()
+                              : ahead.value<std::int32_t>().has_value());
   } else if (*code == 0xc7) {  // mov r/m,imm32
     const auto operands = take_operands(ahead, rex);
     harmless = operands && (!operands->rm || kept(*operands->rm)) && ahead.value<std::int32_t>();
