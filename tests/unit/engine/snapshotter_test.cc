@@ -1,0 +1,179 @@
+#include "tracer/engine/snapshotter.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/support/fake_proc.h"
+
+namespace stucktrace::engine {
+namespace {
+
+using base::Pid;
+using base::Tid;
+using model::WaitKind;
+
+// Stands still, or runs on by a second at every look.
+class StepClock final : public base::Clock {
+ public:
+  explicit StepClock(base::Nanoseconds step) : step_(step) {}
+  base::Instant now() const override {
+    now_.since_boot += step_;
+    return now_;
+  }
+  base::Nanoseconds wall() const override { return std::chrono::hours{1}; }
+
+ private:
+  base::Nanoseconds step_;
+  mutable base::Instant now_;
+};
+
+// Pids high above any that live, so that probes of the kernel find nobody.
+constexpr int kBase = 0x3f000000;
+
+class SnapshotterTest : public testing::Test {
+ protected:
+  static constexpr int pid(int n) { return kBase + n; }
+
+  void add(int n, int parent, const std::string& call, unsigned uid = 0) {
+    proc_.add({.pid = pid(n),
+               .tid = pid(n),
+               .comm = "p" + std::to_string(n),
+               .parent = pid(parent),
+               .uid = uid,
+               .syscall = call});
+  }
+  base::Result<std::shared_ptr<model::Snapshot>> take(std::vector<int> roots,
+                                                      base::Nanoseconds step = {}) {
+    KernelProbes probes;
+    probes.same_memory = [this](Tid a, Tid b) -> base::Result<bool> {
+      return shared_ == std::pair{a.value(), b.value()};
+    };
+    probes.same_fd_table = [](Tid, Tid) -> base::Result<bool> { return true; };
+    Snapshotter snapshotter{kernel::Procfs{proc_.root()}, std::make_shared<StepClock>(step),
+                            probes};
+    SnapshotOptions options;
+    for (const int root : roots) options.roots.push_back(Pid{pid(root)});
+    options.native_stacks = false;
+    options.python_stacks = false;
+    return snapshotter.take(options);
+  }
+  static std::string call(long number, std::uint64_t first) {
+    return fmt::format("{} {:#x} 0x0 0x0 0x0 0x0 0x0 0x7ffe00000000 0x7f0000000000\n", number,
+                       first);
+  }
+
+  test::FakeProc proc_;
+  std::pair<int, int> shared_{0, 0};
+};
+
+constexpr long kRead = 0, kPause = 34;
+
+TEST_F(SnapshotterTest, TheTreeByChildrenLists) {
+  add(1, 0, call(kPause, 0));
+  add(2, 1, call(kPause, 0));
+  add(3, 2, call(kPause, 0));
+  add(9, 0, call(kPause, 0));
+  for (const int n : {1, 2, 3}) {
+    proc_.write(fmt::format("{0}/task/{0}/children", pid(n)),
+                n < 3 ? fmt::format("{} ", pid(n + 1)) : std::string{});
+  }
+  const auto snapshot = take({1});
+  ASSERT_TRUE(snapshot);
+  const auto& processes = (*snapshot)->processes;
+  ASSERT_EQ(processes.size(), 3U);
+  EXPECT_EQ(processes[0].role, "P1");
+  EXPECT_EQ(processes[2].role, "P3");
+  EXPECT_EQ(processes[1].parent, Pid{pid(1)});
+  EXPECT_EQ(processes[0].threads.at(0).wait.kind, WaitKind::kSignalWait);
+  EXPECT_EQ(processes[0].threads.at(0).counters.cpu_ticks, 11U);
+  EXPECT_TRUE((*snapshot)->could_not_see.empty());
+  EXPECT_EQ((*snapshot)->roots, std::vector{Pid{pid(1)}});
+}
+
+TEST_F(SnapshotterTest, TheTreeByParentsWhereTheKernelHasNoLists) {
+  add(1, 0, call(kPause, 0));
+  add(2, 1, call(kPause, 0));
+  add(3, 2, call(kPause, 0));
+  EXPECT_EQ((*take({1}))->processes.size(), 3U);
+  EXPECT_EQ((*take({3}))->processes.size(), 1U);
+}
+
+TEST_F(SnapshotterTest, RootsComeFirstInTheirOrder) {
+  add(1, 0, call(kPause, 0));
+  add(2, 0, call(kPause, 0));
+  const auto snapshot = take({2, 1, 2});
+  EXPECT_EQ((*snapshot)->find(Pid{pid(2)})->role, "P1");
+  EXPECT_EQ((*snapshot)->find(Pid{pid(1)})->role, "P2");
+}
+
+TEST_F(SnapshotterTest, GoneRootsAreSaidToBe) {
+  add(1, 0, call(kPause, 0));
+  const auto snapshot = take({1, 5});
+  ASSERT_TRUE(snapshot);
+  EXPECT_EQ((*snapshot)->could_not_see,
+            std::vector{fmt::format("process {} does not exist", pid(5))});
+  const auto nothing = take({5});
+  ASSERT_FALSE(nothing);
+  EXPECT_EQ(nothing.error().kind, base::ErrorKind::kGone);
+}
+
+TEST_F(SnapshotterTest, WhoHoldsTheOtherEndIsTakenIn) {
+  add(1, 0, call(kRead, 3));
+  proc_.add_fd(pid(1), pid(1), 3, "pipe:[77]", O_RDONLY);
+  add(5, 0, call(kRead, 4));  // the writer, which itself reads from ...
+  proc_.add_fd(pid(5), pid(5), 9, "pipe:[77]", O_WRONLY);
+  proc_.add_fd(pid(5), pid(5), 4, "pipe:[78]", O_RDONLY);
+  add(6, 0, call(kPause, 0));  // ... this one
+  proc_.add_fd(pid(6), pid(6), 1, "pipe:[78]", O_WRONLY);
+  add(7, 0, call(kPause, 0));  // a bystander
+  proc_.add_fd(pid(7), pid(7), 1, "pipe:[79]", O_WRONLY);
+  const auto snapshot = *take({1});
+  ASSERT_EQ(snapshot->processes.size(), 3U);
+  EXPECT_TRUE(snapshot->find(Pid{pid(1)})->in_tree);
+  EXPECT_FALSE(snapshot->find(Pid{pid(5)})->in_tree);
+  EXPECT_FALSE(snapshot->find(Pid{pid(6)})->in_tree);
+  EXPECT_EQ(snapshot->find(Pid{pid(7)}), nullptr);
+  const auto& pipe = snapshot->resources.at({model::ResourceKind::kPipe, 0, 77, 0});
+  EXPECT_TRUE(pipe.holders_complete);
+  ASSERT_EQ(pipe.holders.size(), 2U);
+  EXPECT_EQ(pipe.holders[1].pid, Pid{pid(5)});
+  EXPECT_EQ(pipe.holders[1].fd, 9);
+  // Nobody lives under these pids, so no copy of a descriptor could be asked.
+  EXPECT_FALSE(pipe.readable);
+}
+
+TEST_F(SnapshotterTest, AnAddressSpaceSharedWithTheParent) {
+  add(1, 0, call(kPause, 0));
+  add(2, 1, call(kPause, 0));
+  shared_ = {pid(1), pid(2)};
+  EXPECT_EQ((*take({1}))->find(Pid{pid(2)})->address_space, static_cast<std::uint64_t>(pid(1)));
+  shared_ = {0, 0};
+  EXPECT_EQ((*take({1}))->find(Pid{pid(2)})->address_space, static_cast<std::uint64_t>(pid(2)));
+}
+
+TEST_F(SnapshotterTest, TheTimeLimitLeavesThingsOutAndSaysSo) {
+  add(1, 0, call(kPause, 0));
+  add(2, 1, call(kPause, 0));
+  const auto snapshot = take({1}, std::chrono::seconds{10});
+  ASSERT_TRUE(snapshot);
+  EXPECT_FALSE((*snapshot)->could_not_see.empty());
+  const model::Process* root = (*snapshot)->find(Pid{pid(1)});
+  ASSERT_TRUE(root != nullptr && root->threads.size() == 1U);
+  const auto& on = root->threads[0].wait.on;
+  ASSERT_EQ(on.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<model::OnUnknown>(on[0]));
+}
+
+TEST_F(SnapshotterTest, HostileNamesStayData) {
+  proc_.add({.pid = pid(1), .tid = pid(1), .comm = ") R 1 1\n1", .syscall = call(kPause, 0)});
+  const auto snapshot = take({1});
+  ASSERT_TRUE(snapshot);
+  EXPECT_EQ((*snapshot)->processes[0].comm, ") R 1 1\n1");
+  EXPECT_EQ((*snapshot)->processes[0].state, 'S');
+}
+
+}  // namespace
+}  // namespace stucktrace::engine
