@@ -2,7 +2,7 @@
 import os
 import signal
 
-from harness import (EXIT_FAILURE, EXIT_STUCK, STUCKTRACE, TARGETS, Background, Case, main, report_of,
+from harness import (EXIT_FAILURE, EXIT_STUCK, STUCKTRACE, TARGETS, Background, Case, children, main, report_of,
                      status_field, stucktrace, task_states, wait_until)
 
 
@@ -66,7 +66,9 @@ class Attach(Case):
     def test_a_stopped_tree_stays_stopped(self):
         for mode in ("seize", "attach"):
             with self.subTest(mode), Background(["sh", "-c", "sleep 100 & sleep 100; wait"]) as tree:
-                self.assertTrue(wait_until(lambda: len(os.listdir("/proc/%d/task" % tree.pid)) == 1))
+                # Not while the shell is in vfork: it could not be stopped then.
+                self.assertTrue(wait_until(lambda: [status_field(child, "Name")
+                                                    for child in children(tree.pid)] == ["sleep"] * 2))
                 os.killpg(tree.pid, signal.SIGSTOP)
                 self.assertTrue(wait_until(
                     lambda: status_field(tree.pid, "State").startswith("T (stopped)")))

@@ -171,7 +171,7 @@ class Structure {
       if (!rule["properties"].contains(key)) {
         errors_.push_back(path + "." + key + ": unknown");
       } else {
-        check(member, rule["properties"][key], path + "." + key);
+        check(member, rule["properties"][key], fmt::format("{}.{}", path, key));
       }
     }
     if (!rule.contains("required")) return;
