@@ -24,7 +24,8 @@ bool is_ancestor(const model::Snapshot& now, base::Pid ancestor, const model::Pr
 // took it), it is neither the reader's ancestor nor descendant, nor a sibling (a pipeline's stage).
 bool is_bystander(const model::Snapshot& now, const model::Process& holder,
                   const model::Process& reader) {
-  const bool orphan = holder.parent == base::Pid{1} || now.find(holder.parent) == nullptr;
+  // A parent that was merely not looked at says nothing: its child is somebody's pipeline stage.
+  const bool orphan = holder.parent == base::Pid{1};
   return orphan && holder.pid != reader.pid && holder.parent != reader.parent &&
          !is_ancestor(now, holder.pid, reader) && !is_ancestor(now, reader.pid, holder);
 }
