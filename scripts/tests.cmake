@@ -38,3 +38,9 @@ foreach(shell bash zsh fish)
                            ${scripts}/completions/stucktrace.${shell})
   endif()
 endforeach()
+
+# Not with sanitizers: they change what the programs of the zoo do.
+if(NOT STUCKTRACE_SANITIZE)
+  stucktrace_script_test(zoo ${scripts}/zoo --build-dir ${PROJECT_BINARY_DIR})
+  set_tests_properties(scripts.zoo PROPERTIES TIMEOUT 300 RUN_SERIAL ON)
+endif()

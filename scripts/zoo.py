@@ -5,6 +5,12 @@ Each program runs in its own session, prints `ready`, and gets stuck or does not
 one of the rules that zoo.json accepts for it, with an accepted certainty, the right number of
 processes in the finding and the right kinds of wait, and no other finding. A healthy program must
 yield none. Exit status 0 iff nothing was missed and nobody was accused wrongly.
+
+The fields of zoo.json: `name`; `command` ({here} is its folder); `stdin` (`pipe` from an idle
+stranger, `terminal`, by default /dev/null); `expected`, the acceptable rules, none for a healthy
+program; `certainty`, the acceptable ones; `who` waits for whom, in words; `processes`, at least
+that many in the finding; `kinds` of wait that it must contain; `known_gap`, why stucktrace cannot
+explain this hang yet: it may then be silent, but never wrong.
 """
 
 import argparse
@@ -100,16 +106,17 @@ def works(command):
 def find_python2():
     """The interpreter itself: a version manager's wrapper is not what is to be looked at."""
     managed = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv"), "versions")
-    for name in [str(path) for path in managed.glob("2.7*/bin/python2.7")] + ["python2.7", "python2"]:
+    names = [str(path) for path in managed.glob("2.7*/bin/python2.7")]
+    for name in names + ["python2.7", "python2"]:
         if shutil.which(name) and works([name]):
             return name
     return None
 
 
 class Zoo:
-    def __init__(self, folder):
+    def __init__(self, folder, python3):
         self.folder = folder
-        self.python3 = sys.executable
+        self.python3 = python3
         self.python2 = find_python2()
 
     def command(self, entry):
@@ -118,7 +125,8 @@ class Zoo:
             if word == "{python2}" and self.python2 is None:
                 raise Skip("no Python 2")
             words.append(word.replace("{here}", str(self.folder))
-                         .replace("{python3}", self.python3).replace("{python2}", self.python2 or ""))
+                         .replace("{python3}", self.python3)
+                         .replace("{python2}", self.python2 or ""))
         if shutil.which(words[0]) is None:
             raise Skip("no %s" % words[0])
         return words
@@ -133,6 +141,7 @@ class Program:
         self.output = os.path.join(self.scratch, "output")
         environment = dict(os.environ, TMPDIR=self.scratch, LC_ALL="C.UTF-8", **{MARK: mark})
         self.held = []
+        self.outsider = None
         own_session = True
         if stdin == "terminal":
             master, source = pty.openpty()
@@ -140,8 +149,12 @@ class Program:
             command = ["setsid", "--ctty"] + command
             own_session = False
         elif stdin == "pipe":
-            source, held = os.pipe()
-            self.held.append(held)
+            # Somebody outside who is idle himself: this process is busy and would hide mistakes.
+            source, far_end = os.pipe()
+            self.outsider = subprocess.Popen(["tail", "-f", "/dev/null"], stdout=far_end,
+                                             stdin=subprocess.DEVNULL, env=environment,
+                                             start_new_session=True)
+            os.close(far_end)
         else:
             source = os.open(os.devnull, os.O_RDONLY)
         with open(self.output, "wb") as output:
@@ -171,6 +184,8 @@ class Program:
         for fd in self.held:
             os.close(fd)
         self.process.wait()
+        if self.outsider is not None:
+            self.outsider.wait()
         for kind, number in re.findall(r"^sysv (sem|msg) (\d+)$", self.text(), re.MULTILINE):
             subprocess.run(["ipcrm", "-s" if kind == "sem" else "-q", number], check=False)
         shutil.rmtree(self.scratch, ignore_errors=True)
@@ -204,6 +219,7 @@ class Outcome:
         self.times = []
         self.settled_after = None
         self.skipped = None
+        self.broken = False
 
     def judge(self, report):
         """Sets what one report is worth. True when nothing better can come."""
@@ -225,7 +241,7 @@ class Outcome:
             return False
         best = [each for each in good if each["certainty"] in entry["certainty"]]
         if not best:
-            self.complaints.append("certainty %s, not %s" % (
+            self.complaints.append("certainty: %s, not %s" % (
                 good[0]["certainty"], " or ".join(entry["certainty"])))
             # More certain than the truth allows is an accusation without proof.
             self.accused = self.accused or good[0]["certainty"] == "proven"
@@ -242,6 +258,8 @@ class Outcome:
     def verdict(self):
         if self.skipped:
             return "skipped"
+        if self.broken:
+            return "BROKEN"
         if self.accused:
             return "FALSE ALARM"
         if not self.entry["expected"]:
@@ -251,7 +269,7 @@ class Outcome:
         return "known gap" if "known_gap" in self.entry else "MISSED"
 
     def failed(self):
-        return self.verdict() in ("FALSE ALARM", "MISSED")
+        return self.verdict() in ("BROKEN", "FALSE ALARM", "MISSED")
 
     def as_json(self):
         return {"name": self.entry["name"], "verdict": self.verdict(), "findings": self.found,
@@ -292,7 +310,7 @@ def observe(outcome, program, options):
         outcome.complaints += ["at first: " + each for each in alarms]
     if program.process.poll() is not None:
         outcome.complaints.append("the program ended by itself: " + program.text().strip()[-200:])
-        outcome.right = False
+        outcome.broken = True
 
 
 def visit(zoo, entry, options, mark):
@@ -309,7 +327,7 @@ def visit(zoo, entry, options, mark):
         observe(outcome, program, options)
     except (RuntimeError, OSError, ValueError, subprocess.TimeoutExpired) as error:
         outcome.complaints.append(str(error))
-        outcome.accused = outcome.accused or not entry["expected"]
+        outcome.broken = True
     finally:
         if program is not None:
             program.close()
@@ -335,8 +353,8 @@ def show(outcomes, seconds):
         len(hangs), sum(outcome.right for outcome in hangs),
         sum(outcome.right and outcome.kinds_right for outcome in hangs), count["MISSED"],
         count["known gap"]))
-    print("%d healthy; %d false alarm(s) in all; %d skipped" % (
-        len(healthy), count["FALSE ALARM"], count["skipped"]))
+    print("%d healthy; %d false alarm(s) in all; %d skipped; %d broken" % (
+        len(healthy), count["FALSE ALARM"], count["skipped"], count["BROKEN"]))
     if times:
         print("explain: median %.2f s, longest %.2f s, %d in all; zoo: %.0f s" % (
             times[len(times) // 2], times[-1], len(times), seconds))
@@ -348,6 +366,8 @@ def arguments():
                         help="default: build/dev")
     parser.add_argument("--stucktrace", type=pathlib.Path,
                         help="the binary to ask; default: the one of the build directory")
+    parser.add_argument("--python", default=sys.executable, metavar="PATH",
+                        help="the Python 3 that runs the zoo's Python programs")
     parser.add_argument("--only", metavar="REGEX", help="the programs whose name matches")
     parser.add_argument("--repeat", type=int, default=1, metavar="N")
     parser.add_argument("--jobs", type=int, default=12, metavar="N", help="programs at once")
@@ -377,7 +397,7 @@ def main():
     if not entries:
         sys.exit("zoo: no program of that name")
     mark = str(os.getpid())
-    zoo = Zoo(folder)
+    zoo = Zoo(folder, options.python)
     held = start_guard(mark)
     start = time.monotonic()
     # Set up before any thread: the guard forks, and the busy loops belong to nobody's tree.

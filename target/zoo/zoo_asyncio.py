@@ -13,6 +13,13 @@ def ready():
     sys.stdout.flush()
 
 
+def run(main):
+    if hasattr(asyncio, "run"):  # since 3.7
+        asyncio.run(main)
+    else:
+        asyncio.get_event_loop().run_until_complete(main)
+
+
 def loop_wait():
     async def wait():
         child = await asyncio.create_subprocess_exec(
@@ -20,16 +27,17 @@ def loop_wait():
         ready()
         await child.wait()
 
-    asyncio.run(wait())
+    run(wait())
 
 
 def loop_idle():
     async def serve():
         server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
         ready()
-        await server.serve_forever()
+        await asyncio.Event().wait()
+        server.close()
 
-    asyncio.run(serve())
+    run(serve())
 
 
 if __name__ == "__main__":
