@@ -24,6 +24,7 @@ constexpr std::size_t kMaxTakenIn = 256;
 constexpr int kMaxDistance = 8;
 constexpr int kMaxLoopDistance = 2;
 constexpr int kRetries = 2;
+constexpr std::size_t kManyThreads = 128;
 
 bool has_ended(char state) {
   return state == 'Z' || state == 'X' || state == 'x';
@@ -59,14 +60,14 @@ Collection::Collection(const kernel::Procfs& procfs, const base::Clock& clock,
       started_wall_(clock.wall()),
       sockets_(procfs),
       scan_(procfs, probes),
+      cache_(procfs),
       resources_(procfs, scan_, notes_, sockets_) {}
 
 bool Collection::is_late() const {
   return clock_.now() - started_ > options_.time_limit;
 }
 
-// ---- processes
-// ------------------------------------------------------------------------------------
+// ---- processes ---------------------------------------------------------------------------------
 
 const std::vector<base::Pid>& Collection::children_by_parent(base::Pid parent) {
   if (!by_parent_read_) {
@@ -79,7 +80,9 @@ const std::vector<base::Pid>& Collection::children_by_parent(base::Pid parent) {
 }
 
 // Each thread has a list of the children it made; kernels without those lists tell only the parent.
+// For a process of many threads one look at everybody's parent is cheaper, too.
 std::vector<base::Pid> Collection::children_of(const ProcessDraft& draft) {
+  if (draft.samples.size() > kManyThreads) return children_by_parent(draft.process.pid);
   std::vector<base::Pid> children;
   bool listed = draft.samples.empty();
   for (const auto& [tid, sample] : draft.samples) {
@@ -153,15 +156,14 @@ bool Collection::read_tree() {
   return !drafts_.empty();
 }
 
-// ---- waits
-// ----------------------------------------------------------------------------------------
+// ---- waits -------------------------------------------------------------------------------------
 
 model::Thread Collection::read_thread(ProcessDraft& draft, base::Tid tid, ThreadSample sample) {
   const base::Pid pid = draft.process.pid;
   const kernel::ProcessMemory memory{tid};
   static const std::vector<model::FdEntry> kNoFds;
-  const Surroundings around{
-      procfs_, clock_, probes_, scan_, notes_, sockets_.table(), options_.tracer_self};
+  const Surroundings around{procfs_, clock_, probes_,          scan_,
+                            notes_,  cache_, sockets_.table(), options_.tracer_self};
   ProcessView view = draft.view;
   const auto own_table = draft.own_tables.find(tid);
   if (own_table != draft.own_tables.end()) view.fds = &own_table->second;
@@ -267,8 +269,7 @@ void Collection::read_output() {
   }
 }
 
-// ---- result
-// ---------------------------------------------------------------------------------------
+// ---- result ------------------------------------------------------------------------------------
 
 std::vector<model::Process*> Collection::processes() {
   std::vector<model::Process*> all;

@@ -55,6 +55,7 @@ class Collection {
   SocketCatalog sockets_;
   HolderScan scan_;
   ResourceNotes notes_;
+  ProcessCache cache_;
   ResourceReader resources_;
   std::map<base::Pid, std::unique_ptr<ProcessDraft>> drafts_;
   std::deque<base::Pid> unread_;  // drafts whose waits are still to be read

@@ -1,17 +1,22 @@
 #include "tracer/engine/thread_sample.h"
 
+#include <utility>
+
 namespace stucktrace::engine {
 namespace {
 
-bool same_line(const std::optional<model::SyscallLine>& a,
-               const std::optional<model::SyscallLine>& b) {
-  if (!a || !b) return !a && !b;
-  return a->call.number == b->call.number && a->call.args == b->call.args &&
-         a->stack_pointer == b->stack_pointer && a->program_counter == b->program_counter;
+using Line = model::Known<std::optional<model::SyscallLine>>;
+
+bool same_line(const Line& a, const Line& b) {
+  if (!a || !b) return a.has_value() == b.has_value();
+  if (!*a || !*b) return a->has_value() == b->has_value();
+  const model::SyscallLine& one = **a;
+  const model::SyscallLine& other = **b;
+  return one.call.number == other.call.number && one.call.args == other.call.args &&
+         one.stack_pointer == other.stack_pointer && one.program_counter == other.program_counter;
 }
 
-model::Known<std::optional<model::SyscallLine>> read_line(const kernel::Procfs& procfs,
-                                                          base::Pid pid, base::Tid tid) {
+Line read_line(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid) {
   const auto line = procfs.syscall(pid, tid);
   if (line) return *line;
   if (line.error().kind == base::ErrorKind::kDenied) return model::unknown("no ptrace permission");
@@ -19,16 +24,19 @@ model::Known<std::optional<model::SyscallLine>> read_line(const kernel::Procfs& 
 }
 
 base::Result<ThreadSample> read_sample(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid) {
+  ThreadSample sample;
+  // First of all, so that a step between these reads shows too.
+  std::string schedule = procfs.schedule(pid, tid).value_or(std::string{});
   const auto stat = procfs.stat(pid, tid);
   if (!stat) return std::unexpected(stat.error());
   const auto status = procfs.status(pid, tid);
   if (!status) return std::unexpected(status.error());
-  ThreadSample sample;
   sample.pulse = {stat->state,
                   stat->start_time,
                   {status->voluntary_switches, status->involuntary_switches,
                    stat->user_ticks + stat->system_ticks},
-                  read_line(procfs, pid, tid)};
+                  read_line(procfs, pid, tid),
+                  std::move(schedule)};
   sample.comm = stat->comm;
   sample.tracer = status->tracer;
   sample.ns_pids = status->ns_pids;
@@ -36,14 +44,6 @@ base::Result<ThreadSample> read_sample(const kernel::Procfs& procfs, base::Pid p
 }
 
 }  // namespace
-
-bool Pulse::operator==(const Pulse& other) const {
-  if (state != other.state || start_time != other.start_time || counters != other.counters) {
-    return false;
-  }
-  if (!line || !other.line) return line.has_value() == other.line.has_value();
-  return same_line(*line, *other.line);
-}
 
 base::Result<ThreadSample> sample_thread(const kernel::Procfs& procfs, base::Pid pid,
                                          base::Tid tid) {
@@ -53,8 +53,15 @@ base::Result<ThreadSample> sample_thread(const kernel::Procfs& procfs, base::Pid
 }
 
 bool stands_still(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid, const Pulse& before) {
+  if (!before.schedule.empty()) {
+    return same_line(read_line(procfs, pid, tid), before.line) &&
+           procfs.schedule(pid, tid) == before.schedule;
+  }
   const auto now = read_sample(procfs, pid, tid);
-  return now && now->pulse == before;
+  if (!now) return false;
+  const Pulse& after = now->pulse;
+  return after.state == before.state && after.start_time == before.start_time &&
+         after.counters == before.counters && same_line(after.line, before.line);
 }
 
 }  // namespace stucktrace::engine

@@ -21,8 +21,8 @@ struct Pulse {
   model::Counters counters;
   // nullopt inside: on a CPU. Unknown: no permission.
   model::Known<std::optional<model::SyscallLine>> line = model::unknown("not read");
-
-  bool operator==(const Pulse& other) const;
+  // Procfs::schedule, "" where the kernel does not count.
+  std::string schedule;
 };
 
 struct ThreadSample {

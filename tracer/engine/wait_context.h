@@ -24,8 +24,7 @@ struct WaitContext {
   bool is_32_bit() const { return call.abi == syscalls::Abi::kI386; }
 };
 
-// ---- families; each gives the whole Wait of a call that is its own
-// -------------------------------
+// ---- families; each gives the whole Wait of a call that is its own -----------------------------
 
 model::Wait read_fd_call(const WaitContext& context, int fd, model::FdMode direction);
 model::Wait read_splice(const WaitContext& context, int from, int to);
@@ -49,8 +48,7 @@ model::Wait read_posix_queue(const WaitContext& context);
 model::Wait read_sleep(const WaitContext& context);
 model::Wait read_signal_wait(const WaitContext& context);
 
-// ---- shared by the families
-// ----------------------------------------------------------------------
+// ---- shared by the families --------------------------------------------------------------------
 
 // The descriptor as the table had it, or read again now if it was not there yet.
 std::optional<model::FdEntry> find_fd(const WaitContext& context, int fd);

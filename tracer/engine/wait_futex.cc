@@ -22,22 +22,12 @@ using syscalls::Sys;
 
 constexpr std::size_t kMaxVector = 128;  // FUTEX_WAITV_MAX
 
-const kernel::MapEntry* mapping_of(const std::vector<kernel::MapEntry>& maps,
-                                   base::RemoteAddr address) {
-  const auto at = std::ranges::find_if(maps, [&](const kernel::MapEntry& entry) {
-    return entry.start <= address.value() && address.value() < entry.end;
-  });
-  return at == maps.end() ? nullptr : &*at;
-}
-
 // A futex is one of an address space unless the page is shared memory: without the private flag
 // the kernel looks at the mapping, and so must we.
 void locate(const WaitContext& context, OnFutex& on) {
   on.futex = {ResourceKind::kFutex, context.process.address_space, on.address.value(), 0};
   if (on.is_private) return;
-  const auto maps = context.around.procfs.maps(context.process.pid);
-  if (!maps) return;
-  const kernel::MapEntry* mapping = mapping_of(*maps, on.address);
+  const kernel::MapEntry* mapping = context.around.cache.mapping(context.process.pid, on.address);
   if (mapping == nullptr) return;
   if (!mapping->shared) {
     on.is_private = true;

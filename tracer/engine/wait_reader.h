@@ -35,6 +35,23 @@ struct ResourceNotes {
   std::map<model::ResourceId, std::string> labels;       // a fifo -> the path it is opened by
 };
 
+// What many waits of one process ask for, read once.
+class ProcessCache {
+ public:
+  explicit ProcessCache(const kernel::Procfs& procfs) : procfs_(procfs) {}
+
+  // The mapping that holds the address; nullptr: none, or no permission. Reads the mappings again
+  // when they do not know the address (it may be newer). Valid until the next call.
+  const kernel::MapEntry* mapping(base::Pid pid, base::RemoteAddr address);
+  // Children over all threads, sorted; by the parent in stat on a kernel without lists of children.
+  const std::vector<base::Pid>& children(base::Pid pid);
+
+ private:
+  const kernel::Procfs& procfs_;
+  std::map<base::Pid, std::vector<kernel::MapEntry>> maps_;
+  std::map<base::Pid, std::vector<base::Pid>> children_;
+};
+
 // What all readings of one snapshot share.
 struct Surroundings {
   const kernel::Procfs& procfs;
@@ -42,6 +59,7 @@ struct Surroundings {
   const KernelProbes& probes;
   HolderScan& holders;
   ResourceNotes& notes;
+  ProcessCache& cache;
   const kernel::SocketTable* sockets = nullptr;  // nullptr: could not be asked
   base::Pid tracer_self;                         // what we trace ourselves is not stopped for long
 };

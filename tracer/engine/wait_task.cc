@@ -19,28 +19,10 @@ using syscalls::Sys;
 constexpr std::uint64_t kNoThread = 0x20000000;  // __WNOTHREAD: only this thread's children
 constexpr std::uint64_t kWaitAll = 0x40000000;   // __WALL: what a tracer uses
 
-// Children are listed per thread; a kernel without those lists has the parent in stat.
 std::vector<base::Pid> children_of(const WaitContext& context, bool own_only) {
-  const kernel::Procfs& procfs = context.around.procfs;
-  std::vector<base::Pid> result;
-  bool listed = false;
-  const auto tids = own_only ? std::vector{context.tid}
-                             : procfs.tasks(context.process.pid).value_or(std::vector{context.tid});
-  for (const base::Tid tid : tids) {
-    const auto children = procfs.children(context.process.pid, tid);
-    if (!children) continue;
-    listed = true;
-    result.insert(result.end(), children->begin(), children->end());
-  }
-  if (!listed) {
-    for (const base::Pid pid : procfs.processes().value_or(std::vector<base::Pid>{})) {
-      const auto stat = procfs.stat(pid);
-      if (stat && stat->parent == context.process.pid.value()) result.push_back(pid);
-    }
-  }
-  std::ranges::sort(result);
-  result.erase(std::unique(result.begin(), result.end()), result.end());
-  return result;
+  if (!own_only) return context.around.cache.children(context.process.pid);
+  return context.around.procfs.children(context.process.pid, context.tid)
+      .value_or(std::vector<base::Pid>{});
 }
 
 // What it traces without being its parent counts as a child in wait (ptrace(2)).

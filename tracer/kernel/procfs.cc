@@ -52,6 +52,30 @@ auto parsed(const base::Result<std::string>& text, Parser parser) {
   }
 }
 
+// How the end of a file shows. A read of a file made of several records may be short without being
+// the last.
+enum class Ending : std::uint8_t { kEmptyRead, kShortRead };
+
+base::Result<std::string> read_file(const std::string& path, std::size_t limit, Ending ending) {
+  const base::UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (!fd.valid()) return base::system_error("read " + path, base::Errno::last());
+  std::string result;
+  std::array<char, 4096> buffer;
+  while (result.size() < limit) {
+    const std::size_t wanted = std::min(buffer.size(), limit - result.size());
+    const ssize_t got = ::read(fd.get(), buffer.data(), wanted);
+    if (got < 0) {
+      const base::Errno code = base::Errno::last();
+      if (code.value() == EINTR) continue;
+      return base::system_error("read " + path, code);
+    }
+    const auto count = static_cast<std::size_t>(got);
+    result.append(buffer.data(), count);
+    if (count == 0 || (ending == Ending::kShortRead && count < wanted)) break;
+  }
+  return result;
+}
+
 void drop_newline(std::string& text) {
   if (text.ends_with('\n')) text.pop_back();
 }
@@ -67,23 +91,12 @@ bool is_32_bit(const Procfs& procfs, base::Pid pid, const model::SyscallLine& li
 }  // namespace
 
 base::Result<std::string> Procfs::text(const std::string& path, std::size_t limit) const {
-  const std::string full = root_ + "/" + path;
-  const base::UniqueFd fd{::open(full.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (!fd.valid()) return base::system_error("read " + full, base::Errno::last());
-  std::string result;
-  std::array<char, 4096> buffer;
-  while (result.size() < limit) {
-    const std::size_t wanted = std::min(buffer.size(), limit - result.size());
-    const ssize_t got = ::read(fd.get(), buffer.data(), wanted);
-    if (got < 0) {
-      const base::Errno code = base::Errno::last();
-      if (code.value() == EINTR) continue;
-      return base::system_error("read " + full, code);
-    }
-    if (got == 0) break;
-    result.append(buffer.data(), static_cast<std::size_t>(got));
-  }
-  return result;
+  return read_file(root_ + "/" + path, limit, Ending::kEmptyRead);
+}
+
+// stat, status and their like come out of the kernel in one piece.
+base::Result<std::string> Procfs::small_text(const std::string& path) const {
+  return read_file(root_ + "/" + path, kSmallFile, Ending::kShortRead);
 }
 
 base::Result<std::string> Procfs::link(const std::string& path) const {
@@ -95,16 +108,16 @@ base::Result<std::string> Procfs::link(const std::string& path) const {
 }
 
 base::Result<TaskStat> Procfs::stat(base::Pid pid, std::optional<base::Tid> tid) const {
-  return parsed(text(task_directory(pid, tid) + "/stat", kSmallFile), parse_stat);
+  return parsed(small_text(task_directory(pid, tid) + "/stat"), parse_stat);
 }
 
 base::Result<TaskStatus> Procfs::status(base::Pid pid, std::optional<base::Tid> tid) const {
-  return parsed(text(task_directory(pid, tid) + "/status", kSmallFile), parse_status);
+  return parsed(small_text(task_directory(pid, tid) + "/status"), parse_status);
 }
 
 base::Result<std::optional<model::SyscallLine>> Procfs::syscall(base::Pid pid,
                                                                 base::Tid tid) const {
-  auto line = parsed(text(task_directory(pid, tid) + "/syscall", kSmallFile), parse_syscall);
+  auto line = parsed(small_text(task_directory(pid, tid) + "/syscall"), parse_syscall);
   if (line && *line && is_32_bit(*this, pid, **line)) {
     (*line)->call.abi = syscalls::Abi::kI386;
   }
@@ -112,15 +125,21 @@ base::Result<std::optional<model::SyscallLine>> Procfs::syscall(base::Pid pid,
 }
 
 base::Result<std::string> Procfs::wchan(base::Pid pid, base::Tid tid) const {
-  auto name = text(task_directory(pid, tid) + "/wchan", kSmallFile);
+  auto name = small_text(task_directory(pid, tid) + "/wchan");
   if (!name) return name;
   drop_newline(*name);
   if (*name == "0") name->clear();
   return name;
 }
 
+base::Result<std::string> Procfs::schedule(base::Pid pid, base::Tid tid) const {
+  auto counted = small_text(task_directory(pid, tid) + "/schedstat");
+  if (counted && *counted == "0 0 0\n") counted->clear();
+  return counted;
+}
+
 base::Result<std::string> Procfs::comm(base::Pid pid, std::optional<base::Tid> tid) const {
-  auto name = text(task_directory(pid, tid) + "/comm", kSmallFile);
+  auto name = small_text(task_directory(pid, tid) + "/comm");
   if (name) drop_newline(*name);
   return name;
 }

@@ -35,6 +35,9 @@ class Procfs {
   base::Result<std::optional<model::SyscallLine>> syscall(base::Pid pid, base::Tid tid) const;
   // The kernel function a thread sleeps in; "" where it does not, or where that is not told.
   base::Result<std::string> wchan(base::Pid pid, base::Tid tid) const;
+  // Run time, queueing time and number of turns on a CPU, as text to compare: any step of the
+  // thread changes it. Costs a third of stat and status. "" where the kernel does not count.
+  base::Result<std::string> schedule(base::Pid pid, base::Tid tid) const;
   base::Result<std::string> comm(base::Pid pid, std::optional<base::Tid> tid = {}) const;
   base::Result<std::vector<std::string>> cmdline(base::Pid pid) const;
   base::Result<std::string> exe(base::Pid pid) const;
@@ -63,6 +66,7 @@ class Procfs {
   std::string path(const std::string& below) const { return root_ + "/" + below; }
 
  private:
+  base::Result<std::string> small_text(const std::string& path) const;
   std::string root_;
 };
 

@@ -50,7 +50,9 @@ class WaitReaderTest : public testing::Test {
   }
   model::Wait read() {
     HolderScan scan{procfs_, probes_};
-    const Surroundings around{procfs_, clock_, probes_, scan, notes_, &sockets_, base::Pid{900}};
+    ProcessCache cache{procfs_};
+    const Surroundings around{procfs_, clock_, probes_,   scan,
+                              notes_,  cache,  &sockets_, base::Pid{900}};
     return read_wait(around, process_, base::Tid{42}, thread_, memory_);
   }
 

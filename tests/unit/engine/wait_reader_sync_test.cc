@@ -139,8 +139,7 @@ TEST_F(WaitFutexTest, TimeoutsAreRelativeOrAbsoluteByOperation) {
   EXPECT_FALSE(read(SYS_futex, {kWord, kWaitPrivate, 0, 0}).timeout);
 }
 
-// ---- tasks
-// ----------------------------------------------------------------------------------------
+// ---- tasks -------------------------------------------------------------------------------------
 
 class WaitTaskTest : public WaitReaderTest {
  protected:
@@ -205,8 +204,7 @@ TEST_F(WaitTaskTest, VforkIsNoDisk) {
   EXPECT_EQ(read(SYS_clone3, {0x5000, 88}).kind, WaitKind::kVfork);
 }
 
-// ---- time
-// -----------------------------------------------------------------------------------------
+// ---- time --------------------------------------------------------------------------------------
 
 TEST_F(WaitReaderTest, SleepsAndSignalWaits) {
   remember(0x100, std::array<std::int64_t, 2>{1010, 0});
@@ -228,8 +226,7 @@ TEST_F(WaitReaderTest, SleepsAndSignalWaits) {
   EXPECT_TRUE(wait.timeout);
 }
 
-// ---- locks
-// ----------------------------------------------------------------------------------------
+// ---- locks -------------------------------------------------------------------------------------
 
 class WaitLockTest : public WaitReaderTest {
  protected:
