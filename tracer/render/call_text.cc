@@ -49,6 +49,13 @@ bool ends_with_zero(Sys call) {
          call == Sys::recvmsg;
 }
 
+// By name: a decoder leaves out arguments that the call does not use (futex, fcntl).
+ArgKind kind_of(const syscalls::DecodedCall& decoded, std::string_view name) {
+  if (decoded.row == nullptr) return ArgKind::kRaw;
+  const auto spec = std::ranges::find(decoded.row->args, name, &syscalls::ArgSpec::name);
+  return spec == decoded.row->args.end() ? ArgKind::kRaw : spec->kind;
+}
+
 }  // namespace
 
 struct CallText::Context {
@@ -182,8 +189,7 @@ std::string CallText::argument(const syscalls::DecodedCall& decoded, std::size_t
                                const Context& context) const {
   const syscalls::Argument& argument = decoded.args[index];
   if (!compact_) return value(argument.value, context, 0);
-  const bool known = decoded.row != nullptr && index < decoded.row->args.size();
-  const ArgKind kind = known ? decoded.row->args[index].kind : ArgKind::kRaw;
+  const ArgKind kind = kind_of(decoded, argument.name);
   // The word of a futex is what it is known by.
   const bool identity = argument.name == "uaddr";
   if (is<syscalls::Null>(argument.value) || (is<syscalls::Address>(argument.value) && !identity) ||
