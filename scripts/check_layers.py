@@ -34,6 +34,7 @@ EVERY_LAYER = [layer for layer in ALLOWED if layer not in ("main", "target")]
 THIRD_PARTY = {
     "fmt/": EVERY_LAYER,
     "CLI/": ["cli"],
+    "curses.h": ["cli"],
     "nlohmann/": ["render", "cli"],
     "protozero/": ["record", "render"],
     "libmnl/": ["kernel"],

@@ -141,6 +141,30 @@ def fields(v):
         ("values_items", off("struct _dictvalues", "values") if new_frames else ABSENT),
         ("module_dict", "(long)sizeof(PyObject)"),
     ]
+    # What a thread holds: open blocks of its frames, bound methods on their value stacks, locks.
+    blocks = not new_frames
+    table += [
+        ("frame_value_stack", off(frame, "f_valuestack") if blocks else ABSENT),
+        ("frame_block_count", off(frame, "f_iblock") if blocks else ABSENT),
+        ("frame_blocks", off(frame, "f_blockstack") if blocks else ABSENT),
+        ("code_names", off("PyCodeObject", "co_names")),
+        ("code_stack_size", off("PyCodeObject", "co_stacksize")),
+        ("code_local_count", off("PyCodeObject", "co_nlocalsplus") if new_frames else ABSENT),
+        ("code_exceptions", off("PyCodeObject", "co_exceptiontable") if new_frames else ABSENT),
+        ("builtin_definition", off("PyCFunctionObject", "m_ml")),
+        ("builtin_self", off("PyCFunctionObject", "m_self")),
+        ("method_function", off("PyMethodObject", "im_func")),
+        ("method_self", off("PyMethodObject", "im_self")),
+        ("function_code", off("PyFunctionObject", "func_code")),
+        # No header shows these; the interpreter verifies the mirrors.
+        ("lock_native", off("struct mirrored_lock", "native")),
+        ("rlock_owner", ABSENT if py2 else off("struct mirrored_rlock", "owner")),
+        ("rlock_count", ABSENT if py2 else off("struct mirrored_rlock", "count")),
+        ("semlock_handle", off("struct mirrored_semlock", "handle")),
+        ("semlock_owner", off("struct mirrored_semlock", "last_tid")),
+        ("semlock_count", off("struct mirrored_semlock", "count")),
+        ("semlock_maximum", off("struct mirrored_semlock", "maxvalue")),
+    ]
     return table
 
 
@@ -168,6 +192,10 @@ def program(v):
     mirror = (
         "struct mirrored_keys { Py_ssize_t dk_refcnt; Py_ssize_t dk_size; void* dk_lookup;"
         " Py_ssize_t dk_usable; Py_ssize_t dk_nentries; char dk_indices[]; };"
+        "\nstruct mirrored_lock { PyObject head; void* native; };"
+        "\nstruct mirrored_rlock { PyObject head; void* native; unsigned long owner, count; };"
+        "\nstruct mirrored_semlock { PyObject head; void* handle; unsigned long last_tid;"
+        " int count, maxvalue, kind; };"
     )
     body = "\n".join(
         f'  printf("{name} %ld\\n", (long)({expression}));' for name, expression in fields(v)
@@ -243,6 +271,31 @@ if not (layout['int_value'] >= 0 and type(ident) is int):
 else:
     digits = word(id(ident) + layout['int_value'])
 expect('integer', digits, ident)
+def half(address):
+    return struct.unpack('<i', ctypes.string_at(address, 4))[0]
+lock = threading.Lock()
+native = word(id(lock) + layout['lock_native'])
+expect('free lock', half(native), 1)
+lock.acquire()
+expect('locked lock', half(native), 0)
+exit = lock.__exit__
+expect('self of a builtin method', word(id(exit) + layout['builtin_self']), id(lock))
+definition = word(id(exit) + layout['builtin_definition'])
+expect('name of a builtin method', ctypes.string_at(word(definition)), b'__exit__')
+if layout['rlock_owner'] >= 0:
+    lock = threading.RLock()
+    lock.acquire(), lock.acquire()
+    native = word(id(lock) + layout['lock_native'])
+    expect('locked recursive lock', half(native), 0)
+    expect('owner of a recursive lock', word(id(lock) + layout['rlock_owner']), ident)
+    expect('count of a recursive lock', word(id(lock) + layout['rlock_count']), 2)
+import multiprocessing
+lock = multiprocessing.Lock()._semlock
+lock.acquire()
+expect('semaphore', word(id(lock) + layout['semlock_handle']), lock.handle)
+expect('owner of a semaphore', word(id(lock) + layout['semlock_owner']), ident)
+expect('count of a semaphore', half(id(lock) + layout['semlock_count']), 1)
+expect('maximum of a semaphore', half(id(lock) + layout['semlock_maximum']), 1)
 print('verified')
 """
 

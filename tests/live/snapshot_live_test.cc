@@ -149,7 +149,7 @@ TEST_F(SnapshotTest, AConnectToAFullBacklogNamesTheListener) {
   const Blocked child{[&] {
     while (true) {
       const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
-      ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+      static_cast<void>(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address));
     }
   }};
   const auto snapshot = take_waiting(child.pid(), WaitKind::kConnect);
@@ -228,8 +228,11 @@ TEST_F(SnapshotTest, AnUnacceptedTcpConnectionBelongsToItsListener) {
   const auto* socket = resource(snapshot, on->resource);
   ASSERT_TRUE(socket != nullptr && socket->peer);
   const auto* peer = resource(snapshot, *socket->peer);
-  EXPECT_TRUE(peer->listening);
+  ASSERT_NE(peer, nullptr);
+  EXPECT_TRUE(peer->unaccepted);
+  EXPECT_FALSE(peer->listening);
   EXPECT_EQ(peer->backlog_queued, 1U);
+  EXPECT_TRUE(holds(*peer, self(), FdMode::kBoth));
 }
 
 TEST_F(SnapshotTest, ATerminalReadNamesTheTerminalAndItsMaster) {

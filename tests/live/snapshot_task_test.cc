@@ -70,7 +70,7 @@ TEST_F(SnapshotTest, AnyChildOfAnyThreadCounts) {
 TEST_F(SnapshotTest, AVforkParentWaitsForItsChildInItsOwnMemory) {
   const Blocked parent{[] {
     // The child must not return from the function that called vfork (vfork(2)).
-    if (::vfork() == 0) pause_forever();
+    if (::vfork() == 0) pause_forever();  // NOLINT(bugprone-unsafe-functions): what is looked at
   }};
   const auto snapshot = take_waiting(parent.pid(), WaitKind::kVfork);
   const auto* thread = waiting(snapshot, parent.pid(), WaitKind::kVfork);
@@ -270,6 +270,8 @@ TEST_F(SnapshotTest, ASemaphoreTellsItsValueAndThatItsTakerIsGone) {
     ASSERT_NE(semaphore, nullptr);
     EXPECT_EQ(semaphore->queued, model::Known<std::uint64_t>{0});
     EXPECT_TRUE(semaphore->holders.empty());
+    EXPECT_EQ(semaphore->last_user, taker_pid);
+    EXPECT_FALSE(semaphore->last_user_alive);
     EXPECT_FALSE(semaphore->holders_complete);
     EXPECT_EQ(semaphore->label,
               fmt::format("semaphore 1 of set {}: value 0, last used by process {} (gone)", set,

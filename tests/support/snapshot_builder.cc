@@ -17,11 +17,13 @@ namespace {
 constexpr std::int64_t kRead = 0;
 constexpr std::int64_t kWrite = 1;
 constexpr std::int64_t kPoll = 7;
+constexpr std::int64_t kConnect = 42;
 constexpr std::int64_t kAccept = 43;
 constexpr std::int64_t kSendto = 44;
 constexpr std::int64_t kRecvfrom = 45;
 constexpr std::int64_t kVfork = 58;
 constexpr std::int64_t kWait4 = 61;
+constexpr std::int64_t kMsgsnd = 69;
 constexpr std::int64_t kFlock = 73;
 constexpr std::int64_t kRtSigtimedwait = 128;
 constexpr std::int64_t kFutex = 202;
@@ -39,6 +41,15 @@ ResourceId pipe_id(std::uint64_t inode) {
 }
 ResourceId unix_id(std::uint64_t inode) {
   return {ResourceKind::kUnixSocket, 0, inode, 0};
+}
+ResourceId eventfd_id(std::uint64_t id) {
+  return {ResourceKind::kEventFd, 0, id, 0};
+}
+ResourceId queue_id(std::uint64_t inode) {
+  return {ResourceKind::kMessageQueue, 19, inode, 0};
+}
+ResourceId sysv_queue_id(std::uint64_t id) {
+  return {ResourceKind::kSysvQueue, 0, id, 0};
 }
 OnFd on_pipe(std::uint64_t inode, int fd, FdMode direction) {
   return {fd, pipe_id(inode), direction};
@@ -161,6 +172,18 @@ ThreadBuilder& ThreadBuilder::waits_for_file_lock(std::uint64_t inode, std::int3
   wait(WaitKind::kFileLock, {on});
   return call(kFlock, 5);
 }
+ThreadBuilder& ThreadBuilder::sends_to_queue(const ResourceId& queue, int fd) {
+  wait(WaitKind::kMsgQueue, {OnFd{fd, queue, FdMode::kWrite}});
+  return call(kMsgsnd, arg(fd), 0x7000, 100);
+}
+ThreadBuilder& ThreadBuilder::reads_eventfd(std::uint64_t id, int fd) {
+  wait(WaitKind::kEventFd, {OnFd{fd, eventfd_id(id), FdMode::kRead}});
+  return call(kRead, arg(fd), 0x7000, 8);
+}
+ThreadBuilder& ThreadBuilder::connects(std::uint64_t inode, int fd) {
+  wait(WaitKind::kConnect, {OnFd{fd, unix_id(inode), FdMode::kWrite}});
+  return call(kConnect, arg(fd));
+}
 ThreadBuilder& ThreadBuilder::waits_for_vfork(std::int32_t pid) {
   wait(WaitKind::kVfork, {model::OnTask{base::Pid{pid}}});
   get().state = 'D';
@@ -278,6 +301,25 @@ ProcessBuilder& ProcessBuilder::unix_socket(std::uint64_t inode, int fd, std::ui
   resource.peer = unix_id(peer);
   return *this;
 }
+ProcessBuilder& ProcessBuilder::unaccepted(std::uint64_t inode, int fd, std::uint64_t peer,
+                                           std::int32_t listener) {
+  unix_socket(inode, fd, peer);
+  model::Resource& other = tree_.resource(unix_id(peer));
+  other.unaccepted = true;
+  other.holders.push_back({base::Pid{listener}, 3, FdMode::kBoth});
+  return *this;
+}
+ProcessBuilder& ProcessBuilder::holds(const ResourceId& id, int fd, FdMode mode) {
+  get().fds->push_back({fd, id, mode, false, false, ""});
+  tree_.resource(id).holders.push_back({pid_, fd, mode});
+  return *this;
+}
+ProcessBuilder& ProcessBuilder::catches(std::vector<int> signals) {
+  std::uint64_t mask = 0;
+  for (const int signo : signals) mask |= std::uint64_t{1} << static_cast<unsigned>(signo - 1);
+  get().caught_signals = mask;
+  return *this;
+}
 ProcessBuilder& ProcessBuilder::tty(int fd) {
   get().fds->push_back(
       {fd, {ResourceKind::kTty, 1, 3, 0}, FdMode::kBoth, false, false, "/dev/pts/0"});
@@ -314,6 +356,7 @@ ProcessBuilder SnapshotBuilder::process(std::int32_t pid, std::string comm) {
   process.start_time = 100;
   process.address_space = static_cast<std::uint64_t>(pid);
   process.fds = std::vector<model::FdEntry>{};
+  process.caught_signals = std::uint64_t{0};
   const auto at =
       std::ranges::lower_bound(snapshot_.processes, process.pid, {}, &model::Process::pid);
   snapshot_.processes.insert(at, std::move(process));

@@ -44,6 +44,10 @@ class ThreadBuilder {
   ThreadBuilder& waits_for_lock(std::uint64_t address, std::int32_t owner, bool alive = true);
   ThreadBuilder& joins(std::int32_t tid);
   ThreadBuilder& waits_for_file_lock(std::uint64_t inode, std::int32_t owner);
+  // msgsnd(2) or mq_send(3) on a queue, by its id or descriptor.
+  ThreadBuilder& sends_to_queue(const model::ResourceId& queue, int fd);
+  ThreadBuilder& reads_eventfd(std::uint64_t id, int fd);
+  ThreadBuilder& connects(std::uint64_t inode, int fd);
   ThreadBuilder& waits_for_vfork(std::int32_t pid);
   ThreadBuilder& opens_fifo(std::uint64_t inode, model::FdMode direction);
   ThreadBuilder& sleeps(base::Nanoseconds how_long);
@@ -84,6 +88,11 @@ class ProcessBuilder {
   ProcessBuilder& thread(std::int32_t tid, std::string comm = "");
   ProcessBuilder& pipe(std::uint64_t inode, int fd, model::FdMode mode, bool nonblocking = false);
   ProcessBuilder& unix_socket(std::uint64_t inode, int fd, std::uint64_t peer);
+  // An end whose other end lies in this listener's backlog, unaccepted.
+  ProcessBuilder& unaccepted(std::uint64_t inode, int fd, std::uint64_t peer,
+                             std::int32_t listener);
+  ProcessBuilder& holds(const model::ResourceId& id, int fd, model::FdMode mode);
+  ProcessBuilder& catches(std::vector<int> signals);
   ProcessBuilder& tty(int fd);
   ProcessBuilder& output_tail(int fd, std::string path, std::string last_line);
   ProcessBuilder& zombie();
@@ -132,6 +141,9 @@ class SnapshotBuilder {
 
 model::ResourceId pipe_id(std::uint64_t inode);
 model::ResourceId unix_id(std::uint64_t inode);
+model::ResourceId eventfd_id(std::uint64_t id);
+model::ResourceId queue_id(std::uint64_t inode);  // POSIX
+model::ResourceId sysv_queue_id(std::uint64_t id);
 model::OnFd on_pipe(std::uint64_t inode, int fd, model::FdMode direction);
 
 // The instant of the newer sample.

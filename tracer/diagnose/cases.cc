@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "tracer/base/text.h"
+#include "tracer/diagnose/obligation.h"
 
 namespace stucktrace::diagnose {
 namespace {
@@ -39,10 +40,10 @@ class Finder {
   Cases run() {
     for (const auto& knot : knots(graph_, closed_)) from_knot(knot);
     for (NodeIndex index = 0; index < graph_.size(); ++index) {
-      if (demand_of(graph_, index) != Demand::kDelivery) continue;
+      if (!owed(index)) continue;
       if (closed_[index]) {
         from_lone_delivery(index);
-      } else {
+      } else if (demand(index) == Demand::kDelivery) {
         from_open_delivery(index);
       }
     }
@@ -52,6 +53,9 @@ class Finder {
 
  private:
   Demand demand(NodeIndex index) const { return demand_of(graph_, index); }
+  bool owed(NodeIndex index) const {
+    return demand(index) == Demand::kDelivery || demand(index) == Demand::kRequest;
+  }
 
   std::vector<NodeIndex> closure_of(NodeIndex lead, const NodeSet& enter) const {
     std::vector<NodeIndex> closure = reachable(graph_, lead, enter);
@@ -67,14 +71,14 @@ class Finder {
     const auto first_with = [&](auto wanted) { return std::ranges::find_if(knot, wanted); };
     auto lead = first_with([&](NodeIndex i) { return writes_pipe(graph_[i]); });
     if (lead == knot.end()) {
-      lead = first_with([&](NodeIndex i) { return demand(i) == Demand::kDelivery; });
+      lead = first_with([&](NodeIndex i) { return owed(i); });
     }
-    const auto owed = [&](NodeIndex i) {
+    const auto obliged = [&](NodeIndex i) {
       return demand(i) != Demand::kWakeup && demand(i) != Demand::kNap;
     };
     // Who has no time-out is stuck the longest.
-    if (lead == knot.end()) lead = first_with([&](NodeIndex i) { return owed(i) && !timed(i); });
-    if (lead == knot.end()) lead = first_with(owed);
+    if (lead == knot.end()) lead = first_with([&](NodeIndex i) { return obliged(i) && !timed(i); });
+    if (lead == knot.end()) lead = first_with(obliged);
     return lead == knot.end() ? knot.front() : *lead;
   }
 
@@ -86,17 +90,17 @@ class Finder {
     for (const NodeIndex index : knot) inside[index] = true;
     found.cycle = telling_cycle(found.lead, inside);
     found.closure = closure_of(found.lead, closed_);
-    if (found.cycle.empty() || !judge(found) || !owes(found)) return;
+    if (found.cycle.empty() || !judge(found) || !owes(graph_, found)) return;
     if (found.certainty != Certainty::kProven && !lasted(found.lead)) return;
     cases_.push_back(std::move(found));
   }
 
-  // The circle a person would draw. A delivery's goes through whoever else could take the bytes:
-  // its own process often holds the other end only by inheritance. Who waits for the end of a
+  // The circle a person would draw. A delivery's (or a request's) goes through whoever else could
+  // take it: its own process often holds the other end only by inheritance. Who waits for the end of a
   // process waits for its main thread first.
   std::vector<NodeIndex> telling_cycle(NodeIndex lead, const NodeSet& allowed) const {
     std::vector<NodeIndex> cycle;
-    if (demand(lead) == Demand::kDelivery) {
+    if (owed(lead)) {
       NodeSet others = allowed;
       for (const NodeIndex own : graph_.threads_of(graph_[lead].pid())) others[own] = own == lead;
       cycle = shortest_cycle(graph_, lead, others);
@@ -130,7 +134,11 @@ class Finder {
       const bool involved = std::ranges::any_of(found.cycle, [&](NodeIndex on_cycle) {
         return graph_[on_cycle].pid() == graph_[index].pid();
       });
-      if (!involved || !had_its_chance(found.lead, index)) return false;
+      if (!involved) return false;
+      if (!had_its_chance(found.lead, index)) {
+        if (!waits_for_work(index) || !end_is_awaited(found)) return false;
+        found.certainty = Certainty::kLikely;
+      }
       say_once(found.doubts, napper(index));
       if (!cycle_timed) found.certainty = Certainty::kLikely;
     }
@@ -138,7 +146,10 @@ class Finder {
     if (found.certainty == Certainty::kProven) found.certainty = Certainty::kUntil;
     for (const NodeIndex index : found.cycle) {
       const auto left = graph_[index].timer_left;
-      if (timed(index) && left) {
+      // The next timer of an event loop may be about anything: it is no bound.
+      const model::Wait& wait = graph_[index].wait;
+      const bool loop = wait.kind == WaitKind::kMultiplex && wait.on.size() > 1;
+      if (timed(index) && left && !loop) {
         found.resolves_in = std::min(found.resolves_in.value_or(*left), *left);
       }
     }
@@ -162,61 +173,24 @@ class Finder {
     return napped && stalled && *napped < *stalled;
   }
 
+  // Asleep on a condition of its own, with a time-out: a runtime's housekeeping, a worker. Where
+  // somebody waits for the end of the stuck process already, it is not the one who was to read.
+  bool waits_for_work(NodeIndex index) const {
+    return demand(index) == Demand::kWakeup && futex_of(graph_[index]) != nullptr;
+  }
+  bool end_is_awaited(const Case& found) const {
+    return std::ranges::any_of(found.cycle, [&](NodeIndex index) {
+      return index != found.lead && !timed(index) && !graph_[index].wait.inferred &&
+             waits_for_process(index);
+    });
+  }
+
   bool lasted(NodeIndex lead) const {
     const auto duration = waited(samples_, graph_[lead]);
     return !duration || *duration >= stuck_after_;
   }
 
-  // The principle of demand.h.
-  bool owes(Case& found) const {
-    if (std::ranges::any_of(found.core,
-                            [&](NodeIndex i) { return demand(i) == Demand::kDelivery; })) {
-      return true;
-    }
-    if (std::ranges::any_of(found.closure, [&](NodeIndex i) { return graph_[i].wait.inferred; })) {
-      return false;  // an inferred circle around nothing owed is an idle pair
-    }
-    std::vector<NodeIndex> idle;
-    for (const NodeIndex index : found.closure) {
-      if (demand(index) == Demand::kWakeup || demand(index) == Demand::kNap) idle.push_back(index);
-    }
-    for (const NodeIndex index : found.cycle) {
-      const Demand what = demand(index);
-      if (timed(index) && what != Demand::kCompletion && what != Demand::kLock) return false;
-    }
-    return idle.empty() || helpers_only(found, idle);
-  }
-
-  bool helpers_only(Case& found, const std::vector<NodeIndex>& idle) const {
-    const bool idle_on_cycle = std::ranges::any_of(idle, [&](NodeIndex index) {
-      return std::ranges::find(found.cycle, index) != found.cycle.end();
-    });
-    if (idle_on_cycle) return false;
-    const bool main_waits_for_end = std::ranges::any_of(found.cycle, [&](NodeIndex index) {
-      const Node& node = graph_[index];
-      return demand(index) == Demand::kCompletion && !timed(index) &&
-             node.tid() == base::main_thread(node.pid());
-    });
-    if (!main_waits_for_end) return false;
-    for (const NodeIndex index : idle) {
-      const Node& node = graph_[index];
-      const auto* futex = futex_of(node);
-      // A semaphore among processes is waited for by main threads too: several workers that take
-      // turns at one queue. A private wait of a main thread may be for a signal handler.
-      const bool turn_taking = futex != nullptr && !futex->is_private;
-      if (node.tid() == base::main_thread(node.pid()) && !turn_taking) return false;
-      if (timed(index)) return false;
-      say_once(found.doubts,
-               fmt::format("thread {} of process {} waits to be woken ({}); nothing visible is "
-                           "left that would, but what it waits for cannot be told",
-                           node.tid(), node.pid(), model::to_string(node.wait.kind)));
-    }
-    found.certainty = Certainty::kLikely;
-    return true;
-  }
-
-  // ---- deliveries without a circle
-  // ----------------------------------------------------------------
+  // ---- deliveries without a circle --------------------------------------------------------------
 
   bool in_a_case(NodeIndex index) const {
     return std::ranges::any_of(cases_,

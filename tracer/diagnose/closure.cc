@@ -51,12 +51,37 @@ class Expansion {
   std::vector<Asked> asked_;
 };
 
+// Who waits for a thread, or for any thread of a process.
+struct Waiters {
+  explicit Waiters(const Graph& graph) : for_node(graph.size()), for_group(graph.group_count()) {
+    for (NodeIndex index = 0; index < graph.size(); ++index) {
+      for (const Release& release : graph[index].releases) {
+        if (release.group) {
+          for_group[*release.group].push_back(index);
+        } else {
+          for_node[release.node].push_back(index);
+        }
+      }
+    }
+  }
+  std::vector<std::vector<NodeIndex>> for_node;
+  std::vector<std::vector<NodeIndex>> for_group;
+};
+
+// Sorted, out of one flag per node.
+std::vector<NodeIndex> members(const NodeSet& set) {
+  std::vector<NodeIndex> found;
+  for (NodeIndex index = 0; index < set.size(); ++index) {
+    if (set[index]) found.push_back(index);
+  }
+  return found;
+}
+
 }  // namespace
 
 NodeSet stuck_set(const Graph& graph, Ignore ignore) {
-  // Freedom spreads backwards: who waits for this thread, or for any thread of this process?
-  std::vector<std::vector<NodeIndex>> waits_for_node(graph.size());
-  std::vector<std::vector<NodeIndex>> waits_for_group(graph.group_count());
+  // Freedom spreads backwards.
+  Waiters waiters(graph);
   NodeSet stuck(graph.size(), true);
   std::deque<NodeIndex> freed;
   const auto set_free = [&](NodeIndex index) {
@@ -65,24 +90,17 @@ NodeSet stuck_set(const Graph& graph, Ignore ignore) {
     freed.push_back(index);
   };
   for (NodeIndex index = 0; index < graph.size(); ++index) {
-    for (const Release& release : graph[index].releases) {
-      if (release.group) {
-        waits_for_group[*release.group].push_back(index);
-      } else {
-        waits_for_node[release.node].push_back(index);
-      }
-    }
     if (free_by_itself(graph[index], ignore)) set_free(index);
   }
   while (!freed.empty()) {
     const NodeIndex index = freed.front();
     freed.pop_front();
-    for (const NodeIndex waiter : waits_for_node[index]) set_free(waiter);
+    for (const NodeIndex waiter : waiters.for_node[index]) set_free(waiter);
     const auto group = graph.group_of(graph[index].pid());
     if (!group) continue;
     // `index` is free already, so that it may be among those waiting for its own process.
-    for (const NodeIndex waiter : waits_for_group[*group]) set_free(waiter);
-    waits_for_group[*group].clear();
+    for (const NodeIndex waiter : waiters.for_group[*group]) set_free(waiter);
+    waiters.for_group[*group].clear();
   }
   return stuck;
 }
@@ -91,20 +109,41 @@ std::vector<NodeIndex> reachable(const Graph& graph, NodeIndex from, const NodeS
   NodeSet seen(graph.size(), false);
   Expansion expansion(graph);
   std::deque<NodeIndex> queue{from};
-  std::vector<NodeIndex> found;
   while (!queue.empty()) {
     const NodeIndex at = queue.front();
     queue.pop_front();
     expansion.expand(at, [&](NodeIndex next) {
       if (seen[next]) return;
       seen[next] = true;
-      found.push_back(next);
       if (next != from && enter[next]) queue.push_back(next);
     });
   }
-  if (graph[from].waits_for_itself && !seen[from]) found.push_back(from);
-  std::ranges::sort(found);
-  return found;
+  if (graph[from].waits_for_itself) seen[from] = true;
+  return members(seen);
+}
+
+NodeSet reaching(const Graph& graph, const std::vector<NodeIndex>& targets, const NodeSet& enter) {
+  NodeSet reach(graph.size(), false);
+  Waiters waiters(graph);
+  // Every thread of a group but the waiter itself: two targets of one process reach all its waiters.
+  std::vector<std::size_t> asked(graph.group_count(), 0);
+  std::deque<NodeIndex> queue(targets.begin(), targets.end());
+  const auto visit = [&](NodeIndex waiter) {
+    if (reach[waiter]) return;
+    reach[waiter] = true;
+    if (enter[waiter]) queue.push_back(waiter);
+  };
+  while (!queue.empty()) {
+    const NodeIndex at = queue.front();
+    queue.pop_front();
+    for (const NodeIndex waiter : waiters.for_node[at]) visit(waiter);
+    const auto group = graph.group_of(graph[at].pid());
+    if (!group || ++asked[*group] > 2) continue;
+    for (const NodeIndex waiter : waiters.for_group[*group]) {
+      if (waiter != at) visit(waiter);
+    }
+  }
+  return reach;
 }
 
 std::vector<NodeIndex> shortest_cycle(const Graph& graph, NodeIndex from, const NodeSet& allowed) {

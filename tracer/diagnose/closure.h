@@ -24,6 +24,10 @@ NodeSet stuck_set(const Graph& graph, Ignore ignore);
 // cycle. Does not go on beyond threads for which `enter` is false.
 std::vector<NodeIndex> reachable(const Graph& graph, NodeIndex from, const NodeSet& enter);
 
+// Every thread that waits for one of `targets`, directly or not; a target itself only if it waits
+// for another one or for itself. The other way round as reachable(), for all at once.
+NodeSet reaching(const Graph& graph, const std::vector<NodeIndex>& targets, const NodeSet& enter);
+
 // A shortest cycle through `from` over threads in `allowed`, beginning with it, in waiting order;
 // among equals the one of the lowest tids. {from} for a thread that waits for itself; empty if
 // there is none.

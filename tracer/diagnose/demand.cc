@@ -68,6 +68,10 @@ const OnFd* delivery_fd(const Node& node) {
     case WaitKind::kUnixWrite:
     case WaitKind::kTcpWrite:
       return first_fd(node);
+    case WaitKind::kMsgQueue: {
+      const auto* fd = first_fd(node);
+      return fd != nullptr && model::writes(fd->direction) ? fd : nullptr;
+    }
     case WaitKind::kMultiplex: {
       // poll(2) for room alone is the non-blocking form of the same write.
       const auto* fd = only<OnFd>(node.wait);
@@ -77,6 +81,19 @@ const OnFd* delivery_fd(const Node& node) {
     default:
       return nullptr;
   }
+}
+
+bool is_request(const Graph& graph, const Node& node) {
+  if (node.wait.kind == WaitKind::kConnect) return true;
+  const auto& resources = graph.snapshot().resources;
+  return std::ranges::any_of(node.wait.on, [&](const model::WaitOn& on) {
+    const auto* fd = std::get_if<OnFd>(&on);
+    if (fd == nullptr || !model::reads(fd->direction)) return false;
+    const auto own = resources.find(fd->resource);
+    if (own == resources.end() || !own->second.peer) return false;
+    const auto peer = resources.find(*own->second.peer);
+    return peer != resources.end() && peer->second.unaccepted;
+  });
 }
 
 const OnFutex* futex_of(const Node& node) {
@@ -92,6 +109,7 @@ Demand demand_of(const Graph& graph, NodeIndex index) {
   if (node.motion == Motion::kRunning) return Demand::kNone;
   if (delivery_fd(node) != nullptr) return Demand::kDelivery;
   if (is_nap(wait)) return Demand::kNap;
+  if (is_request(graph, node)) return Demand::kRequest;
   if (wait.on.size() != 1) return Demand::kWakeup;
   if (only<model::OnChildren>(wait) != nullptr || only<model::OnTask>(wait) != nullptr) {
     return Demand::kCompletion;

@@ -30,27 +30,40 @@ bool blocked_by_it(const Graph& graph, NodeIndex index) {
 
 class Arbiter {
  public:
-  explicit Arbiter(const RuleContext& context) : context_(context) {}
+  explicit Arbiter(const RuleContext& context)
+      : context_(context), concerned_(context.graph.size(), false) {
+    // Counterparts are looked at for the sake of the tree. What is wrong with them alone is not the
+    // question, unless something of the tree waits behind it.
+    for (NodeIndex index = 0; index < context.graph.size(); ++index) {
+      if (!context.graph[index].process->in_tree || concerned_[index]) continue;
+      concerned_[index] = true;
+      for (const NodeIndex other : reachable(context.graph, index, context.cases.stuck)) {
+        concerned_[other] = true;
+      }
+    }
+  }
 
   // One root cause, one finding: the first rule that explains a thread has it.
   void take(std::vector<Draft> drafts) {
     for (Draft& draft : drafts) {
-      if (claimed(draft)) continue;
+      const bool concerns =
+          std::ranges::any_of(draft.core, [&](NodeIndex index) { return concerned_[index]; });
+      if (!concerns || claimed(draft)) continue;
       accepted_.push_back(std::move(draft));
     }
   }
 
   std::vector<Draft> finish() {
-    for (NodeIndex index = 0; index < context_.graph.size(); ++index) {
-      if (!context_.cases.stuck[index] || !blocked_by_it(context_.graph, index)) continue;
-      const std::vector<NodeIndex> behind = reachable(context_.graph, index, context_.cases.stuck);
-      for (Draft& draft : accepted_) {
+    for (Draft& draft : accepted_) {
+      const NodeSet behind = reaching(context_.graph, draft.core, context_.cases.stuck);
+      for (NodeIndex index = 0; index < context_.graph.size(); ++index) {
+        if (!behind[index] || !context_.cases.stuck[index]) continue;
         if (std::ranges::binary_search(draft.core, index)) continue;
-        if (!overlap(behind, draft.core)) continue;
+        if (!blocked_by_it(context_.graph, index)) continue;
         draft.finding.also_blocked.push_back(context_.graph[index].tid());
       }
+      std::ranges::sort(draft.finding.also_blocked);
     }
-    for (Draft& draft : accepted_) std::ranges::sort(draft.finding.also_blocked);
     // Stable: rules came most specific first, drafts by thread.
     std::ranges::stable_sort(accepted_, {},
                              [](const Draft& draft) { return draft.finding.certainty; });
@@ -68,6 +81,7 @@ class Arbiter {
   }
 
   const RuleContext& context_;
+  NodeSet concerned_;  // of the tree, or waited for by it
   std::vector<Draft> accepted_;
 };
 

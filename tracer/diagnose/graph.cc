@@ -109,7 +109,12 @@ std::vector<model::Edge> Graph::edges() const {
     blank.from = node.tid();
     if (node.timer) blank.timer = node.timer_left;
     blank.outside = !node.outside.empty();
+    const std::size_t first = edges.size();
     for (const Release& release : node.releases) {
+      if (edges.size() == first + kMaxShown) {
+        edges.back().why += fmt::format(" (and {} in all)", node.releases.size());
+        break;
+      }
       model::Edge edge = blank;
       edge.resource = release.resource;
       edge.why = release.why;

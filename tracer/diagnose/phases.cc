@@ -6,30 +6,16 @@
 #include <array>
 #include <string_view>
 
+#include "tracer/diagnose/frame_names.h"
+
 namespace stucktrace::diagnose {
 namespace {
-
-// "multiprocessing/util.py" matches ".../lib/python3.11/multiprocessing/util.py" and itself, never
-// "my_multiprocessing/util.py".
-bool path_ends_with(std::string_view path, std::string_view suffix) {
-  if (!path.ends_with(suffix)) return false;
-  return path.size() == suffix.size() || path[path.size() - suffix.size() - 1] == '/';
-}
 
 std::string_view last_two_parts(std::string_view path) {
   const std::size_t last = path.rfind('/');
   if (last == std::string_view::npos || last == 0) return path;
   const std::size_t before = path.rfind('/', last - 1);
   return before == std::string_view::npos ? path : path.substr(before + 1);
-}
-
-struct FrameName {
-  std::string_view function;
-  std::string_view file;
-};
-
-bool is(const model::PythonFrame& frame, const FrameName& name) {
-  return frame.function == name.function && path_ends_with(frame.file, name.file);
 }
 
 constexpr std::array kPythonExit{
@@ -95,8 +81,6 @@ constexpr std::array kWaitingFrames{
     WaitingFrame{{"acquire", "threading.py"}, FrameWait::kLock},
     WaitingFrame{{"wait", "threading.py"}, FrameWait::kLock},
 };
-// Deeper frames belong to somebody else's loop.
-constexpr std::size_t kTellingDepth = 8;
 
 // A program's own code, as opposed to the standard library's (.../lib/python3.11/x.py) and to
 // modules without a file (<frozen importlib>).

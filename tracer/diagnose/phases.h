@@ -29,6 +29,36 @@ enum class FrameWait : std::uint8_t {
 };
 FrameWait frame_wait(const model::Thread& thread);
 
+// What a futex is part of: of a lock, which one thread holds, or of something that work or an event
+// ends, where an idle worker may wait for ever.
+enum class FutexUse : std::uint8_t {
+  kNothingKnown,
+  kMutex,
+  kCondition,  // condition variables, and queues made of them
+  kSemaphore,
+  kBarrier,
+  kOnce,
+  kRwlock,
+  kJoin,        // the end of a thread
+  kPythonLock,  // a lock object: Lock, RLock, a lock of multiprocessing
+  kPythonGil,   // the interpreter's own lock
+};
+// From the thread's frames, and from the lock object where the snapshot knows one. Anything but a
+// thread in a futex call gives kNothingKnown.
+FutexUse futex_use(const model::Thread& thread);
+// Why the owner of a futex is believed to be that: "the owner word of futex:7:0x10 names thread 8".
+// The futex has an owner.
+std::string owner_evidence(const model::OnFutex& futex);
+
+// What a thread waits for that others compute for it, as one of its inner frames says.
+enum class ResultWait : std::uint8_t {
+  kNone,
+  kFuture,      // concurrent.futures: result(), exception(), wait(), as_completed()
+  kPoolResult,  // multiprocessing.pool: get(), wait(), next() of an iterator
+  kEventLoop,   // asyncio's run_until_complete(): a result, or a server that runs for ever
+};
+ResultWait waits_for_result(const model::Thread& thread);
+
 // A Python frame of the multiprocessing package is on some stack of the process.
 bool uses_multiprocessing(const model::Process& process);
 // ... of subprocess.py.

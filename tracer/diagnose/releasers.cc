@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
 #include <string_view>
 
 #include "tracer/base/text.h"
@@ -31,6 +32,8 @@ class Derivation {
       stopped();
       return;
     }
+    // It may have all it waits for and be kept from going on.
+    if (node_.process->frozen) outside("whoever thaws its frozen control group");
     if (wait.kind == WaitKind::kDisk) outside("the disk");
     if (wait.timeout || wait.remaining || wait.polling) node_.timer = true;
     for (const model::WaitOn& on : wait.on) {
@@ -123,12 +126,18 @@ class Derivation {
         on_socket(on, held);
         return;
       case ResourceKind::kEventFd:
-      case ResourceKind::kMessageQueue:
         if (held == nullptr) {
           opaque("who shares the descriptor is not known");
-        } else {
-          holders(on.resource, *held, FdMode::kBoth, "the same descriptor");
+          return;
         }
+        holders(on.resource, *held, FdMode::kBoth, "the same descriptor");
+        told_by_handler(*held);
+        return;
+      case ResourceKind::kMessageQueue:
+        on_queue(on, held);
+        return;
+      case ResourceKind::kSysvQueue:
+        on_sysv_queue(on, held);
         return;
       case ResourceKind::kTty:
         outside("the terminal's user");
@@ -154,6 +163,22 @@ class Derivation {
     }
   }
 
+  // Event loops learn of a child's end by a pipe or event of their own that their handler of
+  // SIGCHLD writes to.
+  void told_by_handler(const Resource& held) {
+    if (node_.wait.kind != WaitKind::kMultiplex) return;
+    const bool own = std::ranges::any_of(held.holders, [&](const model::Holder& holder) {
+      return holder.pid == node_.pid() && model::writes(holder.mode);
+    });
+    constexpr std::uint64_t kChild = std::uint64_t{1} << (SIGCHLD - 1);
+    const auto& caught = node_.process->caught_signals;
+    if (!own || (caught && (*caught & kChild) == 0)) return;
+    for (const model::Process& process : view_.now.processes) {
+      if (process.parent != node_.pid() || is_zombie(process)) continue;
+      add_process(process.pid, std::nullopt, "is a child whose end a signal handler would tell");
+    }
+  }
+
   void on_pipe(const model::OnFd& on, const Resource* held) {
     if (held == nullptr) {
       opaque(fmt::format("who holds {} is not known", model::to_string(on.resource)));
@@ -163,6 +188,7 @@ class Derivation {
     if (model::reads(on.direction)) {
       if (held->readable.value_or(false)) node_.ready = true;
       holders(on.resource, *held, FdMode::kWrite, "the write end");
+      told_by_handler(*held);
       // Anybody may open the path and write; that is what a named pipe is for.
       if (fifo) outside("whoever opens the fifo");
     }
@@ -197,7 +223,44 @@ class Derivation {
       opaque(fmt::format("the other end of {} is not known", model::to_string(on.resource)));
       return;
     }
-    holders(peer->id, *peer, FdMode::kBoth, "the other end of the socket");
+    holders(peer->id, *peer, FdMode::kBoth,
+            peer->unaccepted ? "the listening socket" : "the other end of the socket");
+  }
+
+  void on_queue(const model::OnFd& on, const Resource* held) {
+    if (held == nullptr) {
+      opaque("who shares the message queue is not known");
+      return;
+    }
+    if (model::writes(on.direction)) {
+      if (held->full && !*held->full) node_.ready = true;
+      holders(on.resource, *held, FdMode::kRead, "the queue for receiving");
+    } else {
+      if (held->queued && *held->queued > 0) node_.ready = true;
+      holders(on.resource, *held, FdMode::kWrite, "the queue for sending");
+    }
+    unknown("another process could open the message queue by its name");
+  }
+
+  // Anybody with permission may use it by number. Who received (or sent) last is the best that is
+  // known. Of a semaphore that would say nothing: who takes is not who gives, where it counts.
+  void on_sysv_queue(const model::OnFd& on, const Resource* held) {
+    if (held == nullptr || !held->last_user) {
+      opaque(fmt::format("who can act on {} is not known", model::to_string(on.resource)));
+      return;
+    }
+    const base::Pid user = *held->last_user;
+    if (!held->last_user_alive || view_.now.find(user) == nullptr || user == node_.pid()) {
+      outside("whoever uses " + model::to_string(on.resource));
+      return;
+    }
+    const bool sends = model::writes(on.direction);
+    add_process(user, on.resource,
+                fmt::format("was the last to {} the queue", sends ? "receive from" : "send to"));
+    unknown(
+        fmt::format("process {} was the last to {} {} and is taken to be the one to do it next; "
+                    "any process may",
+                    user, sends ? "receive from" : "send to", model::to_string(on.resource)));
   }
 
   // ---- processes --------------------------------------------------------------------------------
@@ -239,6 +302,9 @@ class Derivation {
       }
       add_process(owner, on.file, "holds the file lock");
     }
+    // Through another descriptor of its own; another thread could close that one.
+    node_.waits_for_itself =
+        on.owners == std::vector{node_.pid()} && node_.process->threads.size() == 1;
   }
 
   // ---- futexes ----------------------------------------------------------------------------------
@@ -246,6 +312,8 @@ class Derivation {
   void on_futex(const model::OnFutex& on) {
     using Role = model::OnFutex::Role;
     if (on.role != Role::kUnknown && on.owner && on.owner_alive) {
+      // Who looks again whether a monitor is free cannot have it before its owner leaves it.
+      if (on.role == Role::kMonitor && node_.wait.polling) node_.timer = false;
       if (*on.owner == node_.tid()) {
         node_.waits_for_itself = true;
         return;

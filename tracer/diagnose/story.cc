@@ -255,8 +255,15 @@ OtherEnd other_end(const RuleContext& context, NodeIndex index) {
   const auto found = context.samples.now.resources.find(fd->resource);
   if (found == context.samples.now.resources.end()) return end;
   const bool pipe = fd->resource.kind == model::ResourceKind::kPipe ||
-                    fd->resource.kind == model::ResourceKind::kFifo;
+                    fd->resource.kind == model::ResourceKind::kFifo ||
+                    fd->resource.kind == model::ResourceKind::kMessageQueue;
   const model::Resource* resource = &found->second;
+  if (fd->resource.kind == model::ResourceKind::kSysvQueue) {
+    const auto* user =
+        resource->last_user ? context.samples.now.find(*resource->last_user) : nullptr;
+    if (user != nullptr && user != node.process) end.processes.push_back(user);
+    return end;
+  }
   if (!pipe) {
     if (!resource->peer) return end;
     const auto peer = context.samples.now.resources.find(*resource->peer);
@@ -272,10 +279,9 @@ OtherEnd other_end(const RuleContext& context, NodeIndex index) {
       continue;
     }
     const model::Process* process = context.samples.now.find(holder.pid);
-    if (process == nullptr || std::ranges::find(end.processes, process) != end.processes.end()) {
-      continue;
-    }
-    end.processes.push_back(process);
+    // Holders are sorted: the same process comes again at once or never.
+    const bool again = !end.processes.empty() && end.processes.back() == process;
+    if (process != nullptr && !again) end.processes.push_back(process);
   }
   return end;
 }

@@ -9,6 +9,7 @@
 
 #include "tracer/base/text.h"
 #include "tracer/engine/call_text.h"
+#include "tracer/engine/java_waits.h"
 #include "tracer/engine/output_tail.h"
 #include "tracer/kernel/remote_memory.h"
 
@@ -158,12 +159,15 @@ bool Collection::read_tree() {
 
 // ---- waits -------------------------------------------------------------------------------------
 
+Surroundings Collection::surroundings() {
+  return {procfs_, clock_, probes_, scan_, notes_, cache_, sockets_.table(), options_.tracer_self};
+}
+
 model::Thread Collection::read_thread(ProcessDraft& draft, base::Tid tid, ThreadSample sample) {
   const base::Pid pid = draft.process.pid;
   const kernel::ProcessMemory memory{tid};
   static const std::vector<model::FdEntry> kNoFds;
-  const Surroundings around{procfs_, clock_, probes_,          scan_,
-                            notes_,  cache_, sockets_.table(), options_.tracer_self};
+  const Surroundings around = surroundings();
   ProcessView view = draft.view;
   const auto own_table = draft.own_tables.find(tid);
   if (own_table != draft.own_tables.end()) view.fds = &own_table->second;
@@ -190,10 +194,10 @@ model::Thread Collection::read_thread(ProcessDraft& draft, base::Tid tid, Thread
 }
 
 void Collection::widen(const ProcessDraft& draft, const model::Thread& thread) {
-  const auto releasers = resources_.add_wait(draft.process.pid, thread.tid, thread.wait);
   const int limit = thread.wait.kind == WaitKind::kMultiplex ? kMaxLoopDistance : kMaxDistance;
   const int distance = draft.distance + 1;
-  if (distance > limit) return;
+  const auto releasers =
+      resources_.add_wait(draft.process.pid, thread.tid, thread.wait, distance <= limit);
   for (const base::Pid pid : releasers) {
     if (drafts_.contains(pid)) continue;
     if (taken_in_ >= kMaxTakenIn) {
@@ -206,17 +210,37 @@ void Collection::widen(const ProcessDraft& draft, const model::Thread& thread) {
 }
 
 // Who is blocked in open() of a fifo has no descriptor of it yet, and so is found only by where it
-// sleeps.
+// sleeps; which fifo it is, by the path it gave, which is looked at and not opened.
 void Collection::find_fifo_openers() {
   if (fifo_openers_found_) return;
   fifo_openers_found_ = true;
+  const Surroundings around = surroundings();
   for (const base::Pid pid : procfs_.processes().value_or(std::vector<base::Pid>{})) {
-    if (drafts_.contains(pid) || taken_in_ >= kMaxTakenIn) continue;
+    if (drafts_.contains(pid)) continue;
+    ProcessView view;
+    view.pid = pid;
     for (const base::Tid tid : procfs_.tasks(pid).value_or(std::vector<base::Tid>{})) {
       const auto wchan = procfs_.wchan(pid, tid);
       if (!wchan || (*wchan != "wait_for_partner" && *wchan != "fifo_open")) continue;
-      if (take_in(pid, 1) != nullptr) ++taken_in_;
-      break;
+      const auto sample = sample_thread(procfs_, pid, tid);
+      if (!sample) continue;
+      const model::Wait wait = read_wait(around, view, tid, *sample, kernel::ProcessMemory{tid});
+      for (const model::WaitOn& on : wait.on) {
+        if (const auto* fd = std::get_if<model::OnFd>(&on))
+          fifo_openers_.emplace(fd->resource, pid);
+      }
+    }
+  }
+}
+
+void Collection::take_in_openers(const model::Wait& wait) {
+  find_fifo_openers();
+  for (const model::WaitOn& on : wait.on) {
+    const auto* fd = std::get_if<model::OnFd>(&on);
+    if (fd == nullptr) continue;
+    const auto [first, last] = fifo_openers_.equal_range(fd->resource);
+    for (auto at = first; at != last && taken_in_ < kMaxTakenIn; ++at) {
+      if (!drafts_.contains(at->second) && take_in(at->second, 1) != nullptr) ++taken_in_;
     }
   }
 }
@@ -230,9 +254,10 @@ void Collection::read_process_waits(ProcessDraft& draft) {
   std::ranges::sort(threads, {}, [&draft](const model::Thread& thread) {
     return std::pair{thread.tid != base::main_thread(draft.process.pid), thread.tid};
   });
+  name_java_owners(procfs_, draft.view, threads);
   for (const model::Thread& thread : threads) {
     widen(draft, thread);
-    if (thread.wait.kind == WaitKind::kFifoOpen) find_fifo_openers();
+    if (thread.wait.kind == WaitKind::kFifoOpen) take_in_openers(thread.wait);
   }
 }
 

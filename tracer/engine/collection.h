@@ -42,7 +42,9 @@ class Collection {
   void read_process_waits(ProcessDraft& draft);
   model::Thread read_thread(ProcessDraft& draft, base::Tid tid, ThreadSample sample);
   void widen(const ProcessDraft& draft, const model::Thread& thread);
+  Surroundings surroundings();
   void find_fifo_openers();
+  void take_in_openers(const model::Wait& wait);
   std::string describe_unreadable(const ProcessDraft& draft) const;
   void assign_roles(model::Snapshot& snapshot) const;
 
@@ -62,6 +64,7 @@ class Collection {
   std::map<base::Pid, std::vector<base::Pid>> by_parent_;
   bool by_parent_read_ = false;
   bool fifo_openers_found_ = false;
+  std::multimap<model::ResourceId, base::Pid> fifo_openers_;
   std::size_t taken_in_ = 0;
   std::set<std::string> missing_;
 };

@@ -25,6 +25,7 @@ static_assert(sizeof(MutexLayout) == 40);
 
 constexpr std::uint32_t kMutexTypeMask = 3;  // normal, recursive, error-checking, adaptive
 constexpr std::uint32_t kMutexRobust = 0x10;
+constexpr std::uint32_t kMutexInherits = 0x20;  // PTHREAD_PRIO_INHERIT
 constexpr std::uint32_t kMutexShared = 0x80;
 constexpr std::uint32_t kMutexElision = 0x300;  // lock elision tried or refused
 
@@ -123,6 +124,20 @@ FutexRole find_futex_role(const FutexCall& call, const syscalls::RemoteMemory& m
     if (const auto role = rwlock_role(call, memory, offset, is_live_thread)) return *role;
   }
   return {};
+}
+
+std::optional<std::int32_t> pi_mutex_owner(const syscalls::RemoteMemory& memory,
+                                           base::RemoteAddr address) {
+  MutexLayout mutex{};
+  constexpr std::uint64_t kAlignment = 8;
+  if (address.value() == 0 || address.value() % kAlignment != 0) return std::nullopt;
+  if (!memory.read_value(address, mutex)) return std::nullopt;
+  constexpr std::uint32_t kKinds = kMutexTypeMask | kMutexRobust | kMutexInherits | kMutexShared;
+  if ((mutex.kind & kMutexInherits) == 0 || (mutex.kind & ~kKinds) != 0) return std::nullopt;
+  // glibc keeps the owner a second time beside the word the kernel goes by.
+  const bool agrees = (mutex.lock & FUTEX_TID_MASK) == static_cast<std::uint32_t>(mutex.owner);
+  if (!plausible_owner(mutex.owner) || !agrees || mutex.users == 0) return std::nullopt;
+  return mutex.owner;
 }
 
 }  // namespace stucktrace::engine

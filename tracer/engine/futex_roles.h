@@ -32,4 +32,9 @@ struct FutexCall {
 FutexRole find_futex_role(const FutexCall& call, const syscalls::RemoteMemory& memory,
                           const std::function<bool(std::int32_t)>& is_live_thread);
 
+// The owner word of the priority-inheriting mutex at `address`, if every field there agrees that it
+// is one and is held; the number is as the owner's pid namespace has it.
+std::optional<std::int32_t> pi_mutex_owner(const syscalls::RemoteMemory& memory,
+                                           base::RemoteAddr address);
+
 }  // namespace stucktrace::engine

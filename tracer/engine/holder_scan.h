@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "tracer/base/clock.h"
 #include "tracer/base/ids.h"
 #include "tracer/base/result.h"
 #include "tracer/kernel/kcmp.h"
@@ -16,11 +17,17 @@
 
 namespace stucktrace::engine {
 
-// "Is it the same?", asked of the kernel; replaced in tests over a made-up /proc.
+// How long the machine has been suspended since boot: CLOCK_BOOTTIME counts that, CLOCK_MONOTONIC
+// does not (clock_gettime(2)).
+base::Nanoseconds time_suspended();
+
+// What is asked of the kernel beside /proc; replaced in tests over a made-up /proc.
 struct KernelProbes {
   using Same = std::function<base::Result<bool>(base::Tid, base::Tid)>;
   Same same_memory = kernel::same_memory;
   Same same_fd_table = kernel::same_fd_table;
+  std::function<base::Nanoseconds()> suspended = time_suspended;
+  std::string cgroup_root = "/sys/fs/cgroup";
 };
 
 // Who on the machine holds what. The first question reads the descriptor links of every process

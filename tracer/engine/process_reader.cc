@@ -45,6 +45,9 @@ void read_identity(const kernel::Procfs& procfs, const kernel::TaskStat& stat,
     process.tracer = status->tracer;
     process.uid = status->uid;
     process.ns_pids = status->ns_pids;
+    process.caught_signals = status->sig_caught;
+  } else {
+    process.caught_signals = model::unknown(status.error().message());
   }
 }
 

@@ -68,12 +68,35 @@ void add_sorted(std::vector<Holder>& holders, const Holder& holder) {
 
 }  // namespace
 
+// A connection in a backlog has no inode on the listener's side: who holds the listener can act for
+// it. Which backlog it is, is not told where several listeners share the address.
+ResourceId ResourceReader::far_end(const kernel::SocketInfo& client,
+                                   const std::vector<std::uint64_t>& listeners) {
+  const ResourceId id{client.kind, listeners.front(), client.inode, 0};
+  unaccepted_[id] = listeners;
+  return id;
+}
+
+void ResourceReader::fill_unaccepted(Resource& resource) {
+  resource.unaccepted = true;
+  const auto found = unaccepted_.find(resource.id);
+  if (found == unaccepted_.end()) return;
+  for (const std::uint64_t inode : found->second) {
+    const Resource& listener = add({resource.id.kind, 0, inode, 0});
+    if (resource.label.empty()) {
+      resource.label = listener.label;
+      resource.backlog = listener.backlog;
+      resource.backlog_queued = listener.backlog_queued;
+    }
+    for (const Holder& holder : listener.holders) add_sorted(resource.holders, holder);
+    resource.holders_complete = listener.holders_complete;
+    resource.incomplete_because = listener.incomplete_because;
+  }
+}
+
 void ResourceReader::fill_socket(Resource& resource) {
   const auto* table = sockets_.table();
   const auto* socket = table != nullptr ? table->find(resource.id.inode) : nullptr;
-  if (const auto noted = notes_.peers.find(resource.id); noted != notes_.peers.end()) {
-    resource.peer = noted->second;
-  }
   if (socket == nullptr) return;
   resource.label = socket->local;
   resource.listening = socket->listening;
@@ -82,44 +105,89 @@ void ResourceReader::fill_socket(Resource& resource) {
   if (socket->listening) {
     resource.backlog = socket->send_queue;
     resource.backlog_queued = socket->receive_queue;
+    // One more than the limit is let in (listen(2), sk_acceptq_is_full).
+    resource.full = socket->receive_queue > socket->send_queue;
     return;
   }
   resource.queued = socket->receive_queue;
-  if (socket->peer) {
+  if (const auto noted = notes_.listeners.find(resource.id); noted != notes_.listeners.end()) {
+    resource.peer_outside = false;
+    resource.peer = noted->second.size() == 1
+                        ? ResourceId{socket->kind, 0, noted->second.front(), 0}
+                        : far_end(*socket, noted->second);
+  } else if (socket->peer) {
     resource.peer = ResourceId{socket->kind, 0, *socket->peer, 0};
-  } else if (socket->peer_listener) {
-    resource.peer = ResourceId{socket->kind, 0, *socket->peer_listener, 0};
+  } else if (!socket->peer_listeners.empty()) {
+    resource.peer = far_end(*socket, socket->peer_listeners);
   } else if (const auto* listener = table->find_queueing_listener(socket->inode)) {
-    // Connected, not yet accepted: the other end has no inode, its listener's owner is who can act.
-    resource.peer = ResourceId{listener->kind, 0, listener->inode, 0};
+    resource.peer = far_end(*socket, {listener->inode});
   }
 }
 
 void ResourceReader::fill_semaphore(Resource& resource) {
+  resource.incomplete_because = "any process may use a System V semaphore";
+  if (resource.id.device != 0) return;  // of another IPC namespace, see there
   const auto state = kernel::semaphore_state(static_cast<int>(resource.id.inode),
                                              static_cast<int>(resource.id.offset));
-  resource.incomplete_because = "any process may use a System V semaphore";
   if (!state) return;
   resource.queued = static_cast<std::uint64_t>(state->value);
-  const bool alive = procfs_.stat(state->last_operator).has_value();
+  const Operation last{state->last_operator, state->last_operation};
+  last_uses_[resource.id] = {last, last};
+  const bool alive = has_lived_since(last.by, last.wall);
   resource.label =
       fmt::format("semaphore {} of set {}: value {}, last used by process {}{}", resource.id.offset,
                   resource.id.inode, state->value, state->last_operator, alive ? "" : " (gone)");
-  if (alive) resource.holders.push_back({state->last_operator, -1, FdMode::kBoth});
 }
 
 void ResourceReader::fill_queue(Resource& resource) {
-  const auto state = kernel::queue_state(static_cast<int>(resource.id.inode));
   resource.incomplete_because = "any process may use a System V queue";
+  if (resource.id.device != 0) return;
+  const auto state = kernel::queue_state(static_cast<int>(resource.id.inode));
   if (!state) return;
   resource.queued = state->messages;
   resource.capacity = state->capacity_bytes;
+  last_uses_[resource.id] = {{state->last_receiver, state->last_received},
+                             {state->last_sender, state->last_sent}};
   resource.label =
       fmt::format("queue {}: {} messages, last sender {}, last receiver {}", resource.id.inode,
                   state->messages, state->last_sender, state->last_receiver);
-  for (const auto& [pid, mode] : {std::pair{state->last_sender, FdMode::kWrite},
-                                  std::pair{state->last_receiver, FdMode::kRead}}) {
-    if (pid && procfs_.stat(pid)) add_sorted(resource.holders, {pid, -1, mode});
+}
+
+// The kernel remembers a number; by now it may be another process's, one that began later.
+bool ResourceReader::has_lived_since(base::Pid pid, base::Nanoseconds wall) const {
+  if (!pid) return false;
+  const auto stat = procfs_.stat(pid);
+  if (!stat || stat->state == 'Z' || stat->state == 'X') return false;
+  const auto began = kernel::wall_time_of(stat->start_time);
+  // The kernel keeps whole seconds of the operation.
+  return !began || *began <= wall + std::chrono::seconds{1};
+}
+
+// Who took from where there is nothing, or last made room where there is none, is the best guess at
+// who will act; one who waits in the same place on the same thing is named for both.
+void ResourceReader::name_last_user(Resource& resource, FdMode direction,
+                                    std::set<base::Pid>& releasers) {
+  const auto found = last_uses_.find(resource.id);
+  if (found == last_uses_.end()) return;
+  const Operation& last = model::writes(direction) ? found->second.reading : found->second.writing;
+  if (!last.by) return;  // never used, or by a process outside of our pid namespace
+  if (resource.last_user && *resource.last_user != last.by) {
+    resource.last_user.reset();  // senders and receivers wait at once: no one answer
+    resource.last_user_alive = false;
+    last_uses_.erase(found);
+    return;
+  }
+  resource.last_user = last.by;
+  resource.last_user_alive = has_lived_since(last.by, last.wall);
+  if (resource.last_user_alive) releasers.insert(last.by);
+}
+
+void ResourceReader::fill_holders(Resource& resource) {
+  resource.holders = scan_.holders(resource.id);
+  resource.holders_complete = scan_.unreadable().empty();
+  if (!resource.holders_complete) {
+    resource.incomplete_because = fmt::format("the descriptors of process {} could not be read",
+                                              pid_list(scan_.unreadable()));
   }
 }
 
@@ -134,6 +202,10 @@ Resource& ResourceReader::add(const ResourceId& id) {
   switch (id.kind) {
     case ResourceKind::kUnixSocket:
     case ResourceKind::kTcpSocket:
+      if (unaccepted_.contains(id)) {
+        fill_unaccepted(resource);
+        return resource;
+      }
       fill_socket(resource);
       break;
     case ResourceKind::kSysvSemaphore:
@@ -149,27 +221,20 @@ Resource& ResourceReader::add(const ResourceId& id) {
     default:
       break;
   }
-  if (is_machine_wide(id.kind)) {
-    resource.holders = scan_.holders(id);
-    resource.holders_complete = scan_.unreadable().empty();
-    if (!resource.holders_complete) {
-      resource.incomplete_because = fmt::format("the descriptors of process {} could not be read",
-                                                pid_list(scan_.unreadable()));
-    }
-  }
+  if (is_machine_wide(id.kind)) fill_holders(resource);
   // std::map keeps references valid while the peer is added.
   if (resource.peer) add(*resource.peer);
   return resource;
 }
 
-void ResourceReader::add_holder_pids(const ResourceId& id, std::set<base::Pid>& pids) const {
+void ResourceReader::add_holder_pids(const ResourceId& id, std::set<base::Pid>& pids) {
   const auto at = resources_.find(id);
-  if (at == resources_.end()) return;
+  if (at == resources_.end() || !followed_.insert(id).second) return;
   for (const Holder& holder : at->second.holders) pids.insert(holder.pid);
 }
 
-std::set<base::Pid> ResourceReader::add_wait(base::Pid pid, base::Tid tid,
-                                             const model::Wait& wait) {
+std::set<base::Pid> ResourceReader::add_wait(base::Pid pid, base::Tid tid, const model::Wait& wait,
+                                             bool follow) {
   std::set<base::Pid> releasers;
   for (const model::WaitOn& on : wait.on) {
     if (const auto* fd = std::get_if<model::OnFd>(&on)) {
@@ -177,8 +242,9 @@ std::set<base::Pid> ResourceReader::add_wait(base::Pid pid, base::Tid tid,
       if (wait.kind == model::WaitKind::kFifoOpen) {
         add_sorted(resource.holders, {pid, fd->fd, fd->direction});
       }
-      add_holder_pids(fd->resource, releasers);
-      if (resource.peer) add_holder_pids(*resource.peer, releasers);
+      if (follow) add_holder_pids(fd->resource, releasers);
+      name_last_user(resource, fd->direction, releasers);
+      if (follow && resource.peer) add_holder_pids(*resource.peer, releasers);
       // A socket that is still connecting polls as it likes.
       const bool connecting = wait.kind == model::WaitKind::kConnect;
       if (fd->fd >= 0 && !connecting && can_be_probed(fd->resource.kind)) {
@@ -195,6 +261,7 @@ std::set<base::Pid> ResourceReader::add_wait(base::Pid pid, base::Tid tid,
       releasers.insert(futex->sharers.begin(), futex->sharers.end());
     }
   }
+  if (!follow) return {};
   releasers.erase(pid);
   return releasers;
 }

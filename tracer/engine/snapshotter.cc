@@ -1,13 +1,26 @@
 #include "tracer/engine/snapshotter.h"
 
 #include <cerrno>
+#include <ctime>
 #include <utility>
 
 #include "tracer/engine/collection.h"
+#include "tracer/engine/parked_locks.h"
 #include "tracer/engine/stack_reader.h"
+#include "tracer/kernel/remote_memory.h"
 #include "tracer/unwind/elf_files.h"
 
 namespace stucktrace::engine {
+
+base::Nanoseconds time_suspended() {
+  timespec boot{}, running{};
+  if (::clock_gettime(CLOCK_MONOTONIC, &running) != 0 ||
+      ::clock_gettime(CLOCK_BOOTTIME, &boot) != 0) {
+    return {};
+  }
+  return std::chrono::seconds{boot.tv_sec - running.tv_sec} +
+         base::Nanoseconds{boot.tv_nsec - running.tv_nsec};
+}
 
 Snapshotter::Snapshotter()
     : Snapshotter(kernel::Procfs{}, std::make_shared<base::SystemClock>(), KernelProbes{}) {}
@@ -17,7 +30,8 @@ Snapshotter::Snapshotter(kernel::Procfs procfs, std::shared_ptr<const base::Cloc
     : procfs_(std::move(procfs)),
       clock_(std::move(clock)),
       probes_(std::move(probes)),
-      elf_files_(std::make_shared<unwind::ElfFiles>()) {}
+      elf_files_(std::make_shared<unwind::ElfFiles>()),
+      cgroups_(probes_.cgroup_root) {}
 
 Snapshotter::~Snapshotter() = default;
 
@@ -30,16 +44,29 @@ base::Result<std::shared_ptr<model::Snapshot>> Snapshotter::take(const SnapshotO
   collection.read_resources();
   collection.read_output();
   if (options.native_stacks || options.python_stacks) {
-    for (model::Process* process : collection.processes()) {
+    StackReader stacks{{options.native_stacks, options.python_stacks}, elf_files_};
+    const std::vector<model::Process*> processes = collection.processes();
+    for (model::Process* process : processes) {
       if (!process->in_tree && !options.all_stacks) continue;
       if (collection.is_late()) {
         collection.could_not_see("stacks are missing: the time limit had passed");
         break;
       }
-      read_stacks(*process, {options.native_stacks, options.python_stacks}, elf_files_);
+      stacks.read(*process);
+      name_parked_locks(*process, kernel::ProcessMemory{base::main_thread(process->pid)});
     }
+    stacks.name_lock_owners(processes, procfs_);
   }
-  return std::make_shared<model::Snapshot>(collection.finish());
+  cgroups_.begin();
+  for (model::Process* process : collection.processes()) cgroups_.fill(procfs_, *process);
+  auto snapshot = std::make_shared<model::Snapshot>(collection.finish());
+  // The two clocks are read one after the other: less than this is no suspension.
+  constexpr base::Nanoseconds kNoise = std::chrono::milliseconds{5};
+  const base::Nanoseconds suspended = probes_.suspended();
+  const base::Nanoseconds more = suspended - suspended_before_.value_or(suspended);
+  if (more > kNoise) snapshot->suspended = more;
+  suspended_before_ = suspended;
+  return snapshot;
 }
 
 }  // namespace stucktrace::engine

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "tracer/base/clock.h"
 #include "tracer/base/ids.h"
 #include "tracer/base/result.h"
+#include "tracer/engine/cgroup_reader.h"
 #include "tracer/engine/holder_scan.h"
 #include "tracer/kernel/procfs.h"
 #include "tracer/model/snapshot.h"
@@ -47,6 +49,8 @@ class Snapshotter {
   std::shared_ptr<const base::Clock> clock_;
   KernelProbes probes_;
   std::shared_ptr<unwind::ElfFiles> elf_files_;
+  CgroupReader cgroups_;
+  std::optional<base::Nanoseconds> suspended_before_;  // at the last look
 };
 
 }  // namespace stucktrace::engine

@@ -1,7 +1,13 @@
 #include "tracer/engine/stack_reader.h"
 
+#include <sys/sysmacros.h>
+
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include "tracer/unwind/elf_files.h"
 #include "tracer/unwind/python_frames.h"
@@ -25,8 +31,33 @@ void add_native(model::Process& process, const std::shared_ptr<unwind::ElfFiles>
   }
 }
 
-void add_python(model::Process& process) {
-  auto interpreter = unwind::read_python(process.pid);
+std::map<base::Tid, std::uint64_t> futex_waits(const model::Process& process) {
+  std::map<base::Tid, std::uint64_t> waits;
+  for (const model::Thread& thread : process.threads) {
+    if (thread.wait.on.size() != 1) continue;
+    const auto* futex = std::get_if<model::OnFutex>(&thread.wait.on.front());
+    if (futex == nullptr || futex->role != model::OnFutex::Role::kUnknown) continue;
+    waits.emplace(thread.tid, futex->address.value());
+  }
+  return waits;
+}
+
+// As waits on shared futexes are named (wait_futex.cc).
+std::optional<model::ResourceId> shared_word(const std::vector<kernel::MapEntry>& maps,
+                                             base::RemoteAddr address) {
+  const auto entry = std::ranges::find_if(maps, [&](const kernel::MapEntry& one) {
+    return address.value() >= one.start && address.value() < one.end;
+  });
+  if (entry == maps.end() || !entry->shared) return std::nullopt;
+  const std::uint64_t device = makedev(entry->device_major, entry->device_minor);
+  return model::ResourceId{model::ResourceKind::kFutex, device, entry->inode,
+                           entry->offset + (address.value() - entry->start)};
+}
+
+}  // namespace
+
+void StackReader::add_python(model::Process& process) {
+  auto interpreter = unwind::read_python(process.pid, futex_waits(process));
   if (!interpreter) return;  // no Python, or a version whose layout is not known
   for (unwind::PythonThread& known : interpreter->threads) {
     const auto thread = std::ranges::find(process.threads, known.tid, &model::Thread::tid);
@@ -35,15 +66,26 @@ void add_python(model::Process& process) {
     thread->python = std::move(known.frames);
     thread->runtime_deadline = known.deadline_in;
   }
+  runtime_.emplace(process.pid, std::move(interpreter->threads));
 }
 
-}  // namespace
-
-void read_stacks(model::Process& process, StackKinds kinds,
-                 const std::shared_ptr<unwind::ElfFiles>& files) {
+void StackReader::read(model::Process& process) {
   const bool any_blocked = std::ranges::any_of(process.threads, is_blocked);
-  if (kinds.native && any_blocked) add_native(process, files);
-  if (kinds.python) add_python(process);
+  if (kinds_.native && any_blocked) add_native(process, files_);
+  if (kinds_.python) add_python(process);
+}
+
+void StackReader::name_lock_owners(std::span<model::Process* const> processes,
+                                   const kernel::Procfs& procfs) {
+  std::map<base::Pid, std::vector<kernel::MapEntry>> maps;
+  engine::name_lock_owners(processes, runtime_, [&](base::Pid pid, base::RemoteAddr address) {
+    auto known = maps.find(pid);
+    if (known == maps.end()) {
+      auto read = procfs.maps(pid).value_or(std::vector<kernel::MapEntry>{});
+      known = maps.emplace(pid, std::move(read)).first;
+    }
+    return shared_word(known->second, address);
+  });
 }
 
 }  // namespace stucktrace::engine

@@ -1,7 +1,11 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <utility>
 
+#include "tracer/engine/lock_owners.h"
+#include "tracer/kernel/procfs.h"
 #include "tracer/model/snapshot.h"
 
 namespace stucktrace::unwind {
@@ -15,9 +19,25 @@ struct StackKinds {
   bool python = true;
 };
 
-// Adds the stacks of a process's blocked threads, and what the runtime says of all its threads:
-// their names, and deadlines held in frames. Stops nothing.
-void read_stacks(model::Process& process, StackKinds kinds,
-                 const std::shared_ptr<unwind::ElfFiles>& files);
+// The stacks of a snapshot's processes. Stops nothing.
+class StackReader {
+ public:
+  StackReader(StackKinds kinds, std::shared_ptr<unwind::ElfFiles> files)
+      : kinds_(kinds), files_(std::move(files)) {}
+
+  // Adds the stacks of a process's blocked threads, and what the runtime says of all its threads:
+  // their names, and deadlines held in frames.
+  void read(model::Process& process);
+
+  // After the last read(): which futexes are locks of an interpreter, and who holds them.
+  void name_lock_owners(std::span<model::Process* const> processes, const kernel::Procfs& procfs);
+
+ private:
+  void add_python(model::Process& process);
+
+  StackKinds kinds_;
+  std::shared_ptr<unwind::ElfFiles> files_;
+  RuntimeThreads runtime_;
+};
 
 }  // namespace stucktrace::engine

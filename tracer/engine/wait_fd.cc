@@ -9,7 +9,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <charconv>
 
 #include "tracer/engine/wait_context.h"
 
@@ -59,24 +59,72 @@ std::string fd_missing(const WaitContext& context, int fd) {
   return fmt::format("descriptor {} is not open any more", fd);
 }
 
-bool can_block(ResourceKind kind) {
-  return kind != ResourceKind::kRegularFile && kind != ResourceKind::kDirectory &&
-         kind != ResourceKind::kMemFd && kind != ResourceKind::kBlockDevice;
+// /dev/null, /dev/zero and their like (mem(4)): ready for everything at any time.
+bool is_memory_device(const WaitContext& context, int fd) {
+  constexpr unsigned kMemoryMajor = 1;
+  constexpr std::array<unsigned, 4> kAlwaysReady = {3, 5, 7, 9};  // null zero full urandom
+  const std::string path = context.around.procfs.path(
+      fmt::format("{}/task/{}/fd/{}", context.process.pid, context.tid, fd));
+  struct statx info{};
+  if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, STATX_TYPE, &info) != 0) return false;
+  return S_ISCHR(info.stx_mode) && info.stx_rdev_major == kMemoryMajor &&
+         std::ranges::find(kAlwaysReady, info.stx_rdev_minor) != kAlwaysReady.end();
 }
 
-// The address argument of connect(2) in sock_diag's words; "" for families without a local peer.
-std::string address_text(const WaitContext& context) {
+bool can_block(const WaitContext& context, const FdEntry& entry) {
+  switch (entry.resource.kind) {
+    case ResourceKind::kRegularFile:
+    case ResourceKind::kDirectory:
+    case ResourceKind::kMemFd:
+    case ResourceKind::kBlockDevice:
+      return false;
+    case ResourceKind::kCharDevice:
+      return !is_memory_device(context, entry.fd);
+    default:
+      return true;
+  }
+}
+
+// Who listens where connect(2) is to go, as far as that is this machine; empty = not known.
+std::vector<const kernel::SocketInfo*> wanted_listeners(const WaitContext& context,
+                                                        const FdEntry& entry) {
+  const kernel::SocketTable* sockets = context.around.sockets;
+  if (sockets == nullptr) return {};
   std::array<std::byte, sizeof(sockaddr_un)> raw{};
   const std::size_t length = std::min<std::size_t>(context.arg(2), raw.size());
   const std::size_t got =
       context.memory.read(context.pointer(1), std::span{raw}.subspan(0, length));
-  sockaddr_un address{};
-  std::memcpy(&address, raw.data(), got);
-  constexpr std::size_t kPath = offsetof(sockaddr_un, sun_path);
-  if (got <= kPath || address.sun_family != AF_UNIX) return {};
-  const std::string_view path{&address.sun_path[0], got - kPath};
-  if (path.front() == '\0') return "@" + std::string{path.substr(1)};
-  return std::string{path.substr(0, path.find('\0'))};
+  const std::string wanted = kernel::address_text(std::span{raw}.subspan(0, got));
+  if (wanted.empty()) return {};
+  const kernel::SocketInfo* own = sockets->find(entry.resource.inode);
+  if (entry.resource.kind == ResourceKind::kTcpSocket) {
+    // To an address of this machine the way is from that same address (or within loopback).
+    const auto host = [](const std::string& endpoint) {
+      return std::string_view{endpoint}.substr(0, endpoint.rfind(':'));
+    };
+    const bool local =
+        own != nullptr &&
+        (kernel::is_loopback(wanted) || (!own->local.empty() && host(own->local) == host(wanted)));
+    if (!local) return {};
+  }
+  return sockets->find_listeners(entry.resource.kind, wanted, own != nullptr ? own->network : 0);
+}
+
+// An unanswered connection request is repeated, at once a second and then ever more slowly, and
+// given up in the end (tcp(7), tcp_syn_retries).
+base::Nanoseconds connect_patience(const kernel::Procfs& procfs) {
+  const auto setting = [&procfs](const char* name, int otherwise) {
+    const auto text = procfs.text(std::string{"sys/net/ipv4/"} + name, 16);
+    int value = otherwise;
+    if (text) std::from_chars(text->data(), text->data() + text->size(), value);
+    return std::clamp(value, 0, 127);
+  };
+  const int retries = setting("tcp_syn_retries", 6);
+  const int linear = setting("tcp_syn_linear_timeouts", 4);
+  constexpr int kSlowest = 120;  // TCP_RTO_MAX, seconds
+  std::int64_t seconds = linear;
+  for (int i = 0; i <= retries; ++i) seconds += i < 7 ? 1 << i : kSlowest;
+  return std::chrono::seconds{seconds};
 }
 
 struct OpenRequest {
@@ -197,7 +245,7 @@ Wait read_splice(const WaitContext& context, int from, int to) {
       wait.on.push_back(model::OnUnknown{fd_missing(context, fd)});
       continue;
     }
-    if (!can_block(entry->resource.kind)) continue;
+    if (!can_block(context, *entry)) continue;
     add_readiness(context, *entry, direction, wait);
     // Empty source or full sink: the function slept in is the only sign of which it is.
     const bool sink_named = context.thread.wchan.find("write") != std::string::npos;
@@ -221,18 +269,19 @@ Wait read_connect(const WaitContext& context) {
   if (!entry) return unknown_wait(WaitKind::kConnect, fd_missing(context, fd));
   Wait wait;
   wait.kind = WaitKind::kConnect;
-  const auto* sockets = context.around.sockets;
-  if (entry->resource.kind == ResourceKind::kUnixSocket && sockets != nullptr) {
-    // The socket has no peer yet; who accepts on the name it asks for can end the wait.
-    const auto* listener = sockets->find_listener(ResourceKind::kUnixSocket, address_text(context));
-    if (listener != nullptr) {
-      context.around.notes.peers[entry->resource] = {ResourceKind::kUnixSocket, 0, listener->inode,
-                                                     0};
-      wait.on.push_back(model::OnFd{fd, entry->resource, FdMode::kWrite});
-      return wait;
-    }
+  if (entry->resource.kind == ResourceKind::kTcpSocket) {
+    wait.timeout = connect_patience(context.around.procfs);
   }
   wait.on.push_back(model::OnFd{fd, entry->resource, FdMode::kWrite});
+  // The socket has no peer yet; who accepts on the address it asks for can end the wait.
+  const auto listeners = wanted_listeners(context, *entry);
+  if (!listeners.empty()) {
+    auto& inodes = context.around.notes.listeners[entry->resource];
+    inodes.clear();
+    for (const auto* listener : listeners) inodes.push_back(listener->inode);
+    return wait;
+  }
+  const auto* sockets = context.around.sockets;
   const auto* socket = sockets != nullptr ? sockets->find(entry->resource.inode) : nullptr;
   wait.on.push_back(model::OnOutside{
       socket != nullptr && !socket->remote.empty() ? socket->remote : std::string{"the peer"}});

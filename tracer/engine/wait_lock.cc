@@ -7,9 +7,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
+#include <span>
 #include <vector>
 
 #include "tracer/engine/wait_context.h"
+#include "tracer/kernel/sysv_ipc.h"
 
 namespace stucktrace::engine {
 namespace {
@@ -54,8 +57,12 @@ std::string describe(const FdInfo::Lock& lock) {
 // The lock lines in fdinfo are the truth: the pid in /proc/locks is who took a flock, and may be
 // long dead while a child keeps the open file; an OFD lock has none at all.
 void find_owners(const WaitContext& context, const Wanted& wanted, model::OnLock& on) {
-  const auto add = [&on](base::Pid pid, const FdInfo::Lock& lock) {
+  const auto add = [&](base::Pid pid, const FdInfo::Lock& lock) {
     on.owners.push_back(pid);
+    const base::Pid taker{static_cast<std::int32_t>(lock.pid)};
+    if (lock.pid > 0 && taker != pid && !context.around.procfs.stat(taker)) {
+      on.taken_by_gone = taker;
+    }
     if (on.description.empty()) on.description = describe(lock);
   };
   for (const model::Holder& holder : context.around.holders.holders(on.file)) {
@@ -108,10 +115,46 @@ struct RemoteFlock {
   std::int64_t length;
 };
 
-Wait queue_wait(ResourceKind kind, std::uint64_t id, FdMode direction) {
+// Numbers of System V objects count within an IPC namespace; 0 = ours, where their state can be
+// asked for.
+std::uint64_t ipc_namespace(const WaitContext& context) {
+  const kernel::Procfs& procfs = context.around.procfs;
+  const auto its = procfs.link(fmt::format("{}/ns/ipc", context.process.pid));
+  const auto own = procfs.link("self/ns/ipc");
+  if (!its || !own || *its == *own) return 0;
+  return kernel::parse_fd_link(*its).inode;
+}
+
+Wait queue_wait(const WaitContext& context, ResourceKind kind, FdMode direction) {
   Wait wait;
-  wait.on.push_back(model::OnFd{-1, {kind, 0, id, 0}, direction});
+  const std::uint64_t number = context.arg(0) & UINT32_MAX;
+  wait.on.push_back(model::OnFd{-1, {kind, ipc_namespace(context), number, 0}, direction});
   return wait;
+}
+
+struct SemaphoreOperation {  // struct sembuf
+  std::uint16_t number;
+  std::int16_t change;
+  std::int16_t flags;
+};
+static_assert(sizeof(SemaphoreOperation) == 6);
+
+// Operations are tried in their order; the first that cannot be done is what the caller sleeps on
+// (semop(2)).
+std::uint16_t blocking_semaphore(int set, std::span<const SemaphoreOperation> operations) {
+  std::map<std::uint16_t, int> values;
+  for (const SemaphoreOperation& operation : operations) {
+    const auto [at, is_new] = values.try_emplace(operation.number);
+    if (is_new) {
+      const auto state = kernel::semaphore_state(set, operation.number);
+      if (!state) break;
+      at->second = state->value;
+    }
+    const bool waits_for_zero = operation.change == 0 && at->second != 0;
+    if (waits_for_zero || at->second + operation.change < 0) return operation.number;
+    at->second += operation.change;
+  }
+  return operations.front().number;
 }
 
 }  // namespace
@@ -147,24 +190,25 @@ std::optional<Wait> read_fcntl_lock(const WaitContext& context) {
 }
 
 Wait read_sysv_semaphore(const WaitContext& context) {
-  struct Operation {
-    std::uint16_t number;
-    std::int16_t change;
-    std::int16_t flags;
-  };
-  static_assert(sizeof(Operation) == 6);
-  // The number of the semaphore within its set goes into the identity, from the first operation.
-  Operation first{};
-  const bool known = context.memory.read_value(context.pointer(1), first);
-  Wait wait = queue_wait(ResourceKind::kSysvSemaphore, context.arg(0) & UINT32_MAX, FdMode::kRead);
+  constexpr std::size_t kMaxOperations = 500;  // SEMOPM
+  std::vector<SemaphoreOperation> operations(std::min<std::size_t>(context.arg(2), kMaxOperations));
+  const std::size_t got =
+      context.memory.read(context.pointer(1), std::as_writable_bytes(std::span{operations}));
+  operations.resize(got / sizeof(SemaphoreOperation));
+  Wait wait = queue_wait(context, ResourceKind::kSysvSemaphore, FdMode::kRead);
   wait.kind = WaitKind::kSemaphore;
-  if (known) std::get<model::OnFd>(wait.on.front()).resource.offset = first.number;
+  model::ResourceId& id = std::get<model::OnFd>(wait.on.front()).resource;
+  // The number of the semaphore within its set goes into the identity.
+  if (!operations.empty()) id.offset = operations.front().number;
+  if (operations.size() > 1 && id.device == 0) {
+    id.offset = blocking_semaphore(static_cast<int>(id.inode), operations);
+  }
   if (context.id == Sys::semtimedop) wait.timeout = read_time(context, context.pointer(3));
   return wait;
 }
 
 Wait read_sysv_queue(const WaitContext& context) {
-  Wait wait = queue_wait(ResourceKind::kSysvQueue, context.arg(0) & UINT32_MAX,
+  Wait wait = queue_wait(context, ResourceKind::kSysvQueue,
                          context.id == Sys::msgrcv ? FdMode::kRead : FdMode::kWrite);
   wait.kind = WaitKind::kMsgQueue;
   return wait;

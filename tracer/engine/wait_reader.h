@@ -31,8 +31,9 @@ struct ProcessView {
 
 // Facts about resources that only a waiting thread's memory tells.
 struct ResourceNotes {
-  std::map<model::ResourceId, model::ResourceId> peers;  // a connecting socket -> the listener
-  std::map<model::ResourceId, std::string> labels;       // a fifo -> the path it is opened by
+  // A connecting socket -> the inodes of those who listen there.
+  std::map<model::ResourceId, std::vector<std::uint64_t>> listeners;
+  std::map<model::ResourceId, std::string> labels;  // a fifo -> the path it is opened by
 };
 
 // What many waits of one process ask for, read once.

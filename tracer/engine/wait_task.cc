@@ -52,7 +52,8 @@ bool in_group(const WaitContext& context, base::Pid child, std::int32_t group) {
   return stat && stat->process_group == group;
 }
 
-void select_children(const WaitContext& context, OnChildren& on, std::vector<base::Pid> all) {
+void select_children(const WaitContext& context, OnChildren& on,
+                     const std::vector<base::Pid>& all) {
   for (const base::Pid child : all) {
     const bool matches =
         on.which == OnChildren::Which::kAny ||

@@ -11,6 +11,7 @@
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
@@ -148,8 +149,9 @@ int on_tcp_row(const nlmsghdr* header, void* table) {
   socket.inode = message.idiag_inode;
   socket.listening = message.idiag_state == TCP_LISTEN;
   // A socket whose owner has closed it has no inode either, but is no connection to be accepted.
-  const bool can_await_accept =
-      message.idiag_state == TCP_ESTABLISHED || message.idiag_state == TCP_CLOSE_WAIT;
+  const bool can_await_accept = message.idiag_state == TCP_ESTABLISHED ||
+                                message.idiag_state == TCP_CLOSE_WAIT ||
+                                message.idiag_state == TCP_SYN_RECV;
   if (socket.inode == 0 && !can_await_accept) return MNL_CB_OK;
   socket.local = endpoint(message.idiag_family, message.id.idiag_src, message.id.idiag_sport);
   if (message.id.idiag_dport != 0) {
@@ -206,11 +208,62 @@ std::string_view port_of(std::string_view local) {
   return colon == std::string_view::npos ? std::string_view{} : local.substr(colon);
 }
 
-bool listens_on_any(std::string_view local) {
-  return local.starts_with("0.0.0.0:") || local.starts_with("[::]:");
+std::string listener_key(const SocketInfo& socket) {
+  return socket.kind == ResourceKind::kTcpSocket ? std::string{port_of(socket.local)}
+                                                 : socket.local;
+}
+
+// How well a listener suits an address, as the kernel weighs them; 0 = not at all.
+int suitability(const SocketInfo& listener, std::string_view local) {
+  if (listener.local == local) return 3;
+  if (listener.kind != ResourceKind::kTcpSocket) return 0;
+  const bool is_v6 = local.starts_with('[');
+  if (listener.local.starts_with("0.0.0.0:")) return is_v6 ? 0 : 2;
+  // Unless told otherwise one on any IPv6 address takes IPv4 too (ipv6(7)).
+  return listener.local.starts_with("[::]:") ? 1 : 0;
+}
+
+std::string unix_address(std::span<const std::byte> raw) {
+  sockaddr_un address{};
+  std::memcpy(&address, raw.data(), std::min(raw.size(), sizeof address));
+  constexpr std::size_t kPath = offsetof(sockaddr_un, sun_path);
+  if (raw.size() <= kPath) return {};
+  const std::string_view path{&address.sun_path[0], std::min(raw.size(), sizeof address) - kPath};
+  if (path.front() == '\0') return "@" + std::string{path.substr(1)};
+  return std::string{path.substr(0, path.find('\0'))};
+}
+
+std::string inet_address(int family, std::span<const std::byte> raw) {
+  std::uint32_t words[4] = {};
+  if (family == AF_INET) {
+    sockaddr_in address{};
+    if (raw.size() < sizeof address) return {};
+    std::memcpy(&address, raw.data(), sizeof address);
+    words[0] = address.sin_addr.s_addr;
+    return endpoint(family, words, address.sin_port);
+  }
+  sockaddr_in6 address{};
+  constexpr std::size_t kWithoutScope = offsetof(sockaddr_in6, sin6_scope_id);
+  if (raw.size() < kWithoutScope) return {};
+  std::memcpy(&address, raw.data(), std::min(raw.size(), sizeof address));
+  std::memcpy(&words[0], &address.sin6_addr, sizeof words);
+  return endpoint(family, words, address.sin6_port);
 }
 
 }  // namespace
+
+bool is_loopback(std::string_view endpoint) {
+  return endpoint.starts_with("127.") || endpoint.starts_with("[::1]:");
+}
+
+std::string address_text(std::span<const std::byte> address) {
+  sa_family_t family = AF_UNSPEC;
+  if (address.size() < sizeof family) return {};
+  std::memcpy(&family, address.data(), sizeof family);
+  if (family == AF_UNIX) return unix_address(address);
+  if (family == AF_INET || family == AF_INET6) return inet_address(family, address);
+  return {};
+}
 
 base::Result<SocketTable> SocketTable::read(const std::string& namespace_path) {
   const auto socket = open_in(namespace_path);
@@ -237,6 +290,8 @@ void SocketTable::add(SocketInfo socket) {
     return;
   }
   const std::uint64_t inode = socket.inode;
+  if (socket.listening) listeners_.emplace(listener_key(socket), inode);
+  for (const std::uint64_t client : socket.queued_clients) queueing_.emplace(client, inode);
   sockets_.insert_or_assign(inode, std::move(socket));
 }
 
@@ -245,29 +300,38 @@ const SocketInfo* SocketTable::find(std::uint64_t inode) const {
   return at == sockets_.end() ? nullptr : &at->second;
 }
 
-const SocketInfo* SocketTable::find_listener(ResourceKind kind, const std::string& local) const {
-  const SocketInfo* wildcard = nullptr;
-  for (const auto& [inode, socket] : sockets_) {
-    if (!socket.listening || socket.kind != kind) continue;
-    if (socket.local == local) return &socket;
-    if (kind == ResourceKind::kTcpSocket && listens_on_any(socket.local) &&
-        port_of(socket.local) == port_of(local)) {
-      wildcard = &socket;
-    }
+std::vector<const SocketInfo*> SocketTable::find_listeners(ResourceKind kind,
+                                                           const std::string& local,
+                                                           std::uint32_t network) const {
+  std::vector<const SocketInfo*> best;
+  int best_suits = 1;
+  const bool tcp = kind == ResourceKind::kTcpSocket;
+  const auto [first, last] = listeners_.equal_range(tcp ? std::string{port_of(local)} : local);
+  for (auto at = first; at != last; ++at) {
+    const SocketInfo* socket = find(at->second);
+    if (socket == nullptr || socket->kind != kind) continue;
+    if (socket->network != network && (tcp || local.starts_with('@'))) continue;
+    const int suits = suitability(*socket, local);
+    if (suits < best_suits) continue;
+    if (suits > best_suits) best.clear();
+    best_suits = suits;
+    best.push_back(socket);
   }
-  return wildcard;
+  std::ranges::sort(best, {}, &SocketInfo::inode);
+  return best;
 }
 
 const SocketInfo* SocketTable::find_queueing_listener(std::uint64_t client) const {
-  for (const auto& [inode, socket] : sockets_) {
-    const auto& queued = socket.queued_clients;
-    if (std::ranges::find(queued, client) != queued.end()) return &socket;
-  }
-  return nullptr;
+  const auto at = queueing_.find(client);
+  return at == queueing_.end() ? nullptr : find(at->second);
 }
 
 void SocketTable::merge(SocketTable&& other) {
+  for (auto& [inode, socket] : other.sockets_) socket.network += networks_;
+  networks_ += other.networks_;
   sockets_.merge(other.sockets_);
+  listeners_.merge(other.listeners_);
+  queueing_.merge(other.queueing_);
   unaccepted_.insert(unaccepted_.end(), other.unaccepted_.begin(), other.unaccepted_.end());
 }
 
@@ -289,8 +353,10 @@ void SocketTable::pair_tcp() {
       socket.peer_outside = true;
     } else if (other->second != 0) {
       socket.peer = other->second;
-    } else if (const SocketInfo* listener = find_listener(socket.kind, socket.remote)) {
-      socket.peer_listener = listener->inode;
+    } else {
+      for (const SocketInfo* listener : find_listeners(socket.kind, socket.remote)) {
+        socket.peer_listeners.push_back(listener->inode);
+      }
     }
   }
 }

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -21,8 +24,9 @@ struct SocketInfo {
   // swapped address pair within the same network namespace.
   std::optional<std::uint64_t> peer;
   bool peer_outside = false;  // tcp: connected, and no socket of this namespace is the other end
-  // Tcp: the other end is a connection still in the backlog of this listener.
-  std::optional<std::uint64_t> peer_listener;
+  // Tcp: the other end is a connection still in the backlog of a listener. Several where listeners
+  // share the address (SO_REUSEPORT): it is in that of one of them.
+  std::vector<std::uint64_t> peer_listeners;
   // Listening sockets: connections not yet accepted and how many fit. Others: bytes.
   std::uint32_t receive_queue = 0;
   std::uint32_t send_queue = 0;
@@ -30,7 +34,14 @@ struct SocketInfo {
   std::string remote;  // tcp: the other address
   // Unix listeners: the client-side inodes of queued connections.
   std::vector<std::uint64_t> queued_clients;
+  std::uint32_t network = 0;  // which of the table's network namespaces; 0 = the first
 };
+
+// The host part of an address as SocketInfo has it is of this machine alone: "127.0.0.1:80".
+bool is_loopback(std::string_view endpoint);
+// The same text for an address out of a tracee's memory (sockaddr_un, sockaddr_in, sockaddr_in6);
+// "" for any other family or a cut address.
+std::string address_text(std::span<const std::byte> address);
 
 // All unix and tcp sockets of one network namespace at one instant.
 class SocketTable {
@@ -41,21 +52,27 @@ class SocketTable {
   static base::Result<SocketTable> read(const std::string& namespace_path = {});
 
   const SocketInfo* find(std::uint64_t inode) const;
-  // A listening unix socket by its path or "@abstract" name; a listening tcp socket by
-  // "127.0.0.1:80" where a listener on any address of that port matches too.
-  const SocketInfo* find_listener(model::ResourceKind kind, const std::string& local) const;
+  // Listening unix sockets by their path or "@abstract" name; listening tcp sockets by
+  // "127.0.0.1:80", where one on any address of that port answers if none has that very address.
+  // In that network only, except for paths. By inode.
+  std::vector<const SocketInfo*> find_listeners(model::ResourceKind kind, const std::string& local,
+                                                std::uint32_t network = 0) const;
   // The listener in whose backlog the client socket waits to be accepted (unix sockets).
   const SocketInfo* find_queueing_listener(std::uint64_t client) const;
   // Adds what another namespace has; inodes are unique on the machine.
   void merge(SocketTable&& other);
   void add(SocketInfo socket);
-  // Fills peer, peer_outside and peer_listener of tcp sockets from the address pairs.
+  // Fills peer, peer_outside and peer_listeners of tcp sockets from the address pairs.
   void pair_tcp();
   std::size_t size() const { return sockets_.size(); }
 
  private:
   std::unordered_map<std::uint64_t, SocketInfo> sockets_;
+  // Listeners by name, tcp ones by port (":80"); clients of unix listeners by their inode.
+  std::unordered_multimap<std::string, std::uint64_t> listeners_;
+  std::unordered_map<std::uint64_t, std::uint64_t> queueing_;
   std::vector<SocketInfo> unaccepted_;  // tcp rows with inode 0
+  std::uint32_t networks_ = 1;
 };
 
 }  // namespace stucktrace::kernel

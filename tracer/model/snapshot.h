@@ -76,7 +76,9 @@ struct OnFutex {
     kPiMutex,
     kJoin,
     kRwlockWriter,
-    kRwlockReader
+    kRwlockReader,
+    kRuntimeLock,  // a lock object of an interpreter; `owner` where its frames prove one
+    kMonitor,      // a lock of a Java virtual machine, monitor or java.util.concurrent
   } role = Role::kUnknown;
   std::optional<base::Tid> owner;  // lock owner or the thread joined, where memory names one
   bool owner_alive = false;        // ... and is a live thread of a process that maps the word
@@ -89,6 +91,8 @@ struct OnLock {
   ResourceId file;
   std::vector<base::Pid> owners;  // holders of the conflicting lock, sorted
   std::string description;        // "POSIX WRITE 0-EOF"
+  // Who took the lock, where that process has ended: `owners` then have it by inheritance.
+  std::optional<base::Pid> taken_by_gone;
 };
 struct OnSignal {};  // sigtimedwait, sigsuspend, pause, signalfd
 struct OnOutside {
@@ -193,7 +197,13 @@ struct Process {
   std::uint64_t address_space = 0;
   bool in_tree = true;  // false: taken in because it holds another end
   std::vector<OutputTail> output_tails;
+  // SigCgt of /proc/PID/status: bit n-1 is set where signal n has a handler.
+  Known<std::uint64_t> caught_signals = unknown("not read");
   std::string role;  // "P1"; processes in order of start below the roots
+  // Its control group was kept off the CPU between the previous look and this one (cpu.stat).
+  bool cpu_starved = false;
+  // Its control group is frozen (cgroup.events): nothing in it can run until somebody thaws it.
+  bool frozen = false;
 };
 
 // Everything about a set of processes at one instant.
@@ -204,6 +214,8 @@ struct Snapshot {
   std::vector<Process> processes;  // sorted by pid
   std::map<ResourceId, Resource> resources;
   std::vector<std::string> could_not_see;  // one sentence each
+  // How long the machine slept (suspended) between the previous look and this one; 0 at a first.
+  base::Nanoseconds suspended{};
 
   const Process* find(base::Pid pid) const;
   const Thread* find_thread(base::Tid tid, const Process** owner = nullptr) const;

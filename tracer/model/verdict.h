@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -91,6 +92,15 @@ struct FindingRecord {
   std::string resolved_by;                   // "P1 read the pipe (fd 3)", "" unknown
 };
 
+// What `explain` was asked, and what it took: for the end of its report.
+struct Look {
+  bool whole_machine = false;  // --all
+  std::size_t processes = 0;   // looked at, of the trees asked for
+  std::size_t threads = 0;
+  base::Nanoseconds settle{};  // between the two looks
+  base::Nanoseconds took{};    // both looks and the diagnosis
+};
+
 // What explain, attach, run and replay hand to the renderers.
 struct Report {
   std::string tool_version;
@@ -101,6 +111,8 @@ struct Report {
   Diagnosis diagnosis;
   std::vector<FindingRecord> history;  // run/attach/replay: all findings of the trace
   std::vector<std::string> could_not_see;
+  std::optional<Look> look;          // explain only
+  std::vector<std::string> ways_in;  // how to get at what could not be seen, a sentence each
 };
 
 }  // namespace stucktrace::model

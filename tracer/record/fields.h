@@ -53,7 +53,7 @@ struct EnumRange<model::OnChildren::Which> {
 };
 template <>
 struct EnumRange<model::OnFutex::Role> {
-  static constexpr auto kLast = model::OnFutex::Role::kRwlockReader;
+  static constexpr auto kLast = model::OnFutex::Role::kMonitor;
   static constexpr auto kFallback = model::OnFutex::Role::kUnknown;
 };
 
@@ -126,6 +126,9 @@ struct Fields<model::Resource> {
     archive(16, resource.listening);
     archive(17, resource.backlog);
     archive(18, resource.backlog_queued);
+    archive(19, resource.unaccepted);
+    archive(20, resource.last_user);
+    archive(21, resource.last_user_alive);
   }
 };
 

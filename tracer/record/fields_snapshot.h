@@ -49,6 +49,7 @@ struct Fields<model::OnLock> {
     archive(1, on.file);
     archive(2, on.owners);
     archive(3, on.description);
+    archive(4, on.taken_by_gone);
   }
 };
 
@@ -186,6 +187,9 @@ struct Fields<model::Process> {
     archive(19, process.in_tree);
     archive(20, process.output_tails);
     archive(21, process.role);
+    archive.known(22, 23, process.caught_signals);
+    archive(24, process.cpu_starved);
+    archive(25, process.frozen);
   }
 };
 
@@ -198,6 +202,7 @@ struct Fields<model::Snapshot> {
     archive(4, snapshot.processes);
     archive(5, snapshot.resources);
     archive(6, snapshot.could_not_see);
+    archive(7, snapshot.suspended);
   }
 };
 

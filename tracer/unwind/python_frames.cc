@@ -12,6 +12,7 @@
 #include "tracer/base/unique_fd.h"
 #include "tracer/kernel/procfs.h"
 #include "tracer/kernel/remote_memory.h"
+#include "tracer/unwind/python_locks.h"
 #include "tracer/unwind/python_memory.h"
 #include "tracer/unwind/python_pages.h"
 #include "tracer/unwind/python_stack.h"
@@ -31,6 +32,8 @@ struct Look {
   const kernel::Procfs& procfs;
   PageCopies& pages;
   PythonStacks& stacks;
+  PythonLocks& locks;
+  const std::map<base::Tid, std::uint64_t>& futex_waits;
   const PythonLayout& layout;
   bool same_clock = true;  // CLOCK_MONOTONIC means the same there as here
 };
@@ -38,6 +41,7 @@ struct Look {
 struct Subject {
   std::uint64_t state = 0;
   PythonThread thread;
+  bool slept = false;  // throughout the look
 };
 
 // Changes whenever the thread has been on a CPU; "" unknown. The run time, waiting time and number
@@ -76,6 +80,8 @@ struct Reading {
   std::vector<PythonLink> chain;
   std::vector<model::PythonFrame> frames;
   std::optional<double> deadline;
+  std::vector<std::uint64_t> held_locks;
+  std::optional<PythonLockWait> lock_wait;
 };
 
 std::optional<Reading> read_once(const Look& look, std::uint64_t state) {
@@ -93,6 +99,13 @@ std::optional<Reading> read_once(const Look& look, std::uint64_t state) {
 void accept(const Look& look, Reading& reading, PythonThread& thread) {
   thread.frames = std::move(reading.frames);
   if (reading.deadline) thread.deadline_in = remaining(look, *reading.deadline);
+}
+
+void read_locks(const Look& look, const PythonThread& thread, Reading& reading) {
+  reading.held_locks = look.locks.held(reading.chain, thread.pthread);
+  const auto wait = look.futex_waits.find(thread.tid);
+  if (wait == look.futex_waits.end()) return;
+  reading.lock_wait = look.locks.awaited(reading.chain, wait->second);
 }
 
 // For a thread that runs: frames and deadline as of one of two passes in quick succession, if the
@@ -117,7 +130,10 @@ void read_batch(const Look& look, std::span<Subject> subjects) {
   std::vector<std::string> before;
   for (const Subject& subject : subjects) before.push_back(progress(look, subject.thread.tid));
   look.pages.forget();
-  for (const Subject& subject : subjects) readings.push_back(read_once(look, subject.state));
+  for (const Subject& subject : subjects) {
+    readings.push_back(read_once(look, subject.state));
+    if (readings.back()) read_locks(look, subject.thread, *readings.back());
+  }
   look.pages.forget();
   std::vector<bool> stood(subjects.size());
   for (std::size_t index = 0; index < subjects.size(); ++index) {
@@ -127,13 +143,27 @@ void read_batch(const Look& look, std::span<Subject> subjects) {
   }
   for (std::size_t index = 0; index < subjects.size(); ++index) {
     PythonThread& thread = subjects[index].thread;
-    const bool slept =
+    subjects[index].slept =
         stood[index] && !before[index].empty() && before[index] == progress(look, thread.tid);
-    if (slept) {
+    if (subjects[index].slept) {
       accept(look, *readings[index], thread);
+      thread.held_locks = std::move(readings[index]->held_locks);
+      thread.lock_wait = readings[index]->lock_wait;
     } else {
       read_running(look, subjects[index]);
     }
+  }
+}
+
+// An owner that ran meanwhile may have released the lock to another.
+void drop_moving_owners(std::span<Subject> subjects) {
+  for (Subject& waiter : subjects) {
+    auto& wait = waiter.thread.lock_wait;
+    if (!wait || wait->owner == 0) continue;
+    const bool moved = std::ranges::any_of(subjects, [&](const Subject& other) {
+      return other.thread.pthread == wait->owner && !other.slept;
+    });
+    if (moved) wait->owner = 0;
   }
 }
 
@@ -181,7 +211,8 @@ base::Error unsupported(std::string what) {
 
 }  // namespace
 
-base::Result<PythonProcess> read_python(base::Pid pid) {
+base::Result<PythonProcess> read_python(base::Pid pid,
+                                        const std::map<base::Tid, std::uint64_t>& futex_waits) {
   const kernel::Procfs procfs;
   const auto mappings = find_python_images(procfs, pid);
   if (!mappings) return base::Failure{mappings.error()};
@@ -214,7 +245,9 @@ base::Result<PythonProcess> read_python(base::Pid pid) {
   result.version = build->version.text;
   result.finalizing = is_finalizing(objects, images);
   PythonStacks stacks{objects};
-  const Look look{pid, procfs, pages, stacks, build->layout, in_same_time_namespace(procfs, pid)};
+  PythonLocks locks{objects};
+  const Look look{pid,   procfs,      pages,         stacks,
+                  locks, futex_waits, build->layout, in_same_time_namespace(procfs, pid)};
   std::vector<Subject> subjects;
   for (const std::uint64_t interpreter : interpreters) {
     const auto states = list_python_threads(objects, images, interpreter);
@@ -237,6 +270,7 @@ base::Result<PythonProcess> read_python(base::Pid pid) {
     const std::size_t count = std::min(kBatch, subjects.size() - at);
     read_batch(look, std::span{subjects}.subspan(at, count));
   }
+  drop_moving_owners(subjects);
   for (Subject& subject : subjects) result.threads.push_back(std::move(subject.thread));
   sort_threads(result.threads, pid);
   return result;

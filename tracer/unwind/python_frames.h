@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +14,16 @@
 
 namespace stucktrace::unwind {
 
+// A thread that sleeps for a lock object: threading.Lock, RLock, or a lock of multiprocessing.
+struct PythonLockWait {
+  std::uint64_t futex = 0;  // the word it sleeps on
+  // pthread_self() of the owner, where the lock records one (RLock); 0 = not known. It may be that
+  // of no thread: a lock of before a fork.
+  std::uint64_t owner = 0;
+  // Nothing refers to the lock but the thread's own frames: no other thread can release it.
+  bool only_own_references = false;
+};
+
 struct PythonThread {
   base::Tid tid;                           // kernel tid; 0 where the version does not keep it and
                                            // pthread_self could not be matched to a thread
@@ -23,6 +35,10 @@ struct PythonThread {
   // negative = passed.
   std::optional<base::Nanoseconds> deadline_in;
   bool holds_gil = false;
+  // Both only of a thread that slept all the while. Futex words of the locks it holds, as far as
+  // open `with` blocks prove it; the lock it waits for.
+  std::vector<std::uint64_t> held_locks;
+  std::optional<PythonLockWait> lock_wait;
 };
 
 struct PythonProcess {
@@ -35,6 +51,8 @@ struct PythonProcess {
 // bounded, pointers are checked, cyclic lists end, a torn read is retried and never printed.
 // kUnsupported: not a CPython process, or a version whose layout is not known (the message says
 // which).
-base::Result<PythonProcess> read_python(base::Pid pid);
+// `futex_waits`: the futex word that each waiting thread sleeps on, for `lock_wait`.
+base::Result<PythonProcess> read_python(base::Pid pid,
+                                        const std::map<base::Tid, std::uint64_t>& futex_waits = {});
 
 }  // namespace stucktrace::unwind

@@ -38,6 +38,14 @@ struct PythonLayout {
   int keys_log2_bytes = -1;             // 3.11+: size of the index
   int keys_kind = -1, keys_count = -1, keys_indices = -1;
   int values_items = -1, module_dict = -1;
+  // Up to 3.10 a frame lists its open blocks; from 3.11 on the code's exception table does.
+  int frame_value_stack = -1, frame_block_count = -1, frame_blocks = -1;
+  int code_names = -1, code_stack_size = -1, code_local_count = -1, code_exceptions = -1;
+  int builtin_definition = -1, builtin_self = -1;
+  int method_function = -1, method_self = -1, function_code = -1;
+  int lock_native = -1;  // the pointer to the sem_t, in recursive locks too
+  int rlock_owner = -1, rlock_count = -1;
+  int semlock_handle = -1, semlock_owner = -1, semlock_count = -1, semlock_maximum = -1;
 
   int version() const { return major * 100 + minor; }
   bool has_interpreter_frames() const { return version() >= 311; }

@@ -1,5 +1,7 @@
 #include "tracer/diagnose/closure.h"
 
+#include <csignal>
+
 #include "tests/unit/diagnose/fixtures.h"
 
 namespace stucktrace::diagnose {
@@ -74,7 +76,7 @@ TEST(Closure, KnotsAndShortestCycles) {
 
 TEST(Closure, ThousandsOfIdleThreadsAreCheap) {
   SnapshotBuilder tree;
-  auto app = tree.process(10, "app");
+  auto app = tree.process(10, "app").catches({SIGTERM});
   model::Process& process = app.get();
   model::Thread thread = process.threads[0];
   constexpr int kThreads = 8000;

@@ -117,6 +117,21 @@ TEST(UnreadOutput, ParentWaitsForTheChildWhoseOutputItShouldRead) {
   EXPECT_EQ(rules_of(diagnose_tree(tree)), "") << "room in the pipe: it goes on at once";
 }
 
+// A runtime: one thread waits for the child's end, others keep house by the clock.
+TEST(UnreadOutput, HousekeepingThreadsLeaveItLikely) {
+  SnapshotBuilder tree;
+  tree.process(10, "java").thread(11).thread(12).pipe(1, 7, FdMode::kRead);
+  tree.process(20, "head").child_of(10).pipe(1, 1, FdMode::kWrite);
+  tree.full_pipe(1);
+  tree.thread(10).joins(12);
+  tree.thread(11).waits_for_child(20);
+  tree.thread(12).waits_on_condition().timeout(3s);
+  tree.thread(20).writes_pipe(1, 1).since(3s);
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "unread-output/likely");
+  tree.thread(12).sleeps(3s);
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "") << "it may be about to read";
+}
+
 TEST(PipeFull, AReaderThatCanNeverRead) {
   SnapshotBuilder tree;
   tree.process(10, "yes").pipe(1, 3, FdMode::kWrite);

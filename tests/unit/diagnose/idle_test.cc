@@ -1,4 +1,6 @@
 // What looks like a closed set and is none, or is one by design: never a finding.
+#include <csignal>
+
 #include "tests/unit/diagnose/fixtures.h"
 
 namespace stucktrace::diagnose {
@@ -175,7 +177,7 @@ TEST(Idle, SupervisorThatNapsBesideAnIdleChild) {
 
 TEST(Idle, WorkersOfASingleProcessWaitingForASignalHandler) {
   SnapshotBuilder tree;
-  tree.process(10, "app").thread(11).thread(12);
+  tree.process(10, "app").thread(11).thread(12).catches({SIGTERM});
   tree.thread(10).waits_on_condition(0x10);
   tree.thread(11).waits_on_condition(0x20);
   tree.thread(12).waits_on_condition(0x30);

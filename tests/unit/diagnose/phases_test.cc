@@ -131,5 +131,139 @@ TEST(TellingFrames, ShowTheExitInsteadOfWhatForkedTheProcess) {
                                       "_exit_function (multiprocessing/util.py:357)"}));
 }
 
+FutexUse use_of(std::initializer_list<const char*> functions) {
+  SnapshotBuilder tree;
+  tree.process(20, "app");
+  auto thread = tree.thread(20).waits_on_condition();
+  for (const char* function : functions) thread.native(function);
+  return futex_use(thread.get());
+}
+
+TEST(FutexUse, OfTheCLibrarysFunctions) {
+  EXPECT_EQ(use_of({"__lll_lock_wait", "pthread_mutex_lock@@GLIBC_2.2.5", "work"}),
+            FutexUse::kMutex);
+  EXPECT_EQ(use_of({"futex_wait", "__GI___pthread_mutex_lock", "work"}), FutexUse::kMutex);
+  EXPECT_EQ(use_of({"__futex_abstimed_wait_common64", "__pthread_cond_wait_common",
+                    "___pthread_cond_wait", "work"}),
+            FutexUse::kCondition);
+  EXPECT_EQ(use_of({"__futex_abstimed_wait_common", "pthread_cond_clockwait"}),
+            FutexUse::kCondition);
+  EXPECT_EQ(use_of({"do_futex_wait.constprop.0", "__new_sem_wait_slow64.constprop.0"}),
+            FutexUse::kSemaphore);
+  EXPECT_EQ(use_of({"__timedwait_cp", "sem_timedwait"}), FutexUse::kSemaphore);
+  EXPECT_EQ(use_of({"futex_wait", "___pthread_barrier_wait"}), FutexUse::kBarrier);
+  EXPECT_EQ(use_of({"futex_wait", "__pthread_once_slow.isra.0"}), FutexUse::kOnce);
+  EXPECT_EQ(use_of({"syscall", "std::call_once<void (&)()>(std::once_flag&, void (&)())"}),
+            FutexUse::kOnce);
+  EXPECT_EQ(use_of({"futex_abstimed", "__pthread_rwlock_wrlock_full64"}), FutexUse::kRwlock);
+  EXPECT_EQ(use_of({"__futex_abstimed_wait_common", "__pthread_clockjoin_ex", "main"}),
+            FutexUse::kJoin);
+  EXPECT_EQ(use_of({"syscall", "my_pthread_mutex_lock", "main"}), FutexUse::kNothingKnown);
+  EXPECT_EQ(use_of({}), FutexUse::kNothingKnown);
+}
+
+TEST(FutexUse, TheInnermostWaitCounts) {
+  EXPECT_EQ(use_of({"__lll_lock_wait", "pthread_mutex_lock", "__pthread_cond_wait_common",
+                    "pthread_cond_wait"}),
+            FutexUse::kMutex);
+  EXPECT_EQ(use_of({"futex_wait", "pthread_cond_wait", "setup", "__pthread_once_slow"}),
+            FutexUse::kCondition);
+}
+
+TEST(FutexUse, OnlyOfOneFutex) {
+  SnapshotBuilder tree;
+  tree.process(20, "app");
+  EXPECT_EQ(futex_use(tree.thread(20).reads_pipe(7, 3).native("pthread_mutex_lock").get()),
+            FutexUse::kNothingKnown);
+}
+
+TEST(FutexUse, WhatMemoryProvesGoesFirst) {
+  SnapshotBuilder tree;
+  tree.process(20, "app").thread(21);
+  EXPECT_EQ(futex_use(tree.thread(20).waits_for_lock(0x10, 21).get()), FutexUse::kMutex);
+  EXPECT_EQ(futex_use(tree.thread(21).joins(20).native("pthread_cond_wait").get()),
+            FutexUse::kJoin);
+}
+
+// A thread of Python 3.11 whose C frames end with `function` of the interpreter's.
+FutexUse python_use(const char* function, const char* python_function, const char* file,
+                    model::OnFutex::Role role = model::OnFutex::Role::kUnknown) {
+  SnapshotBuilder tree;
+  tree.process(20, "python3");
+  auto thread = tree.thread(20).waits_on_condition();
+  thread.native("__new_sem_wait_slow64.constprop.0").native("PyThread_acquire_lock_timed");
+  thread.native(function, "python3.11");
+  thread.native("_PyEval_EvalFrameDefault", "python3.11");
+  // Whatever ran the interpreter tells nothing of this wait.
+  thread.native("lock_PyThread_acquire_lock").native("take_gil");
+  if (python_function != nullptr) thread.python(python_function, file);
+  std::get<model::OnFutex>(thread.get().wait.on.front()).role = role;
+  return futex_use(thread.get());
+}
+
+TEST(FutexUse, OfPythonsLocks) {
+  constexpr const char* kOwn = "/srv/app.py";
+  constexpr const char* kThreading = "/usr/lib/python3.11/threading.py";
+  EXPECT_EQ(python_use("lock_PyThread_acquire_lock", "work", kOwn), FutexUse::kPythonLock);
+  EXPECT_EQ(python_use("rlock_acquire", "work", kOwn), FutexUse::kPythonLock);
+  EXPECT_EQ(python_use("lock_PyThread_acquire_lock", "__enter__", kThreading),
+            FutexUse::kPythonLock);
+  EXPECT_EQ(python_use("lock_PyThread_acquire_lock", "wait", kThreading), FutexUse::kCondition);
+  EXPECT_EQ(python_use("rlock_acquire_restore", "wait", kThreading), FutexUse::kPythonLock);
+  EXPECT_EQ(python_use("lock_PyThread_acquire_lock", "_wait_for_tstate_lock", kThreading),
+            FutexUse::kJoin);
+  EXPECT_EQ(python_use("ThreadHandle_join", "join", kThreading), FutexUse::kJoin);
+  EXPECT_EQ(python_use("simplequeue_get", "work", kOwn), FutexUse::kCondition);
+  EXPECT_EQ(python_use("_queue_SimpleQueue_get_impl", "_worker",
+                       "/usr/lib/python3.11/concurrent/futures/thread.py"),
+            FutexUse::kCondition);
+  EXPECT_EQ(python_use("PyEval_RestoreThread", "work", kOwn), FutexUse::kPythonGil);
+  EXPECT_EQ(python_use("take_gil", "wait", kThreading), FutexUse::kPythonGil);
+  EXPECT_EQ(python_use("semlock_acquire", "put", "/usr/lib/python3.11/multiprocessing/queues.py"),
+            FutexUse::kSemaphore);
+}
+
+TEST(FutexUse, OfAStrippedInterpretersLocks) {
+  // An idle worker in a queue written in C looks the same but for the lock object.
+  EXPECT_EQ(python_use("", "work", "/srv/app.py"), FutexUse::kNothingKnown);
+  EXPECT_EQ(python_use("", "work", "/srv/app.py", model::OnFutex::Role::kRuntimeLock),
+            FutexUse::kPythonLock);
+  EXPECT_EQ(python_use("", "wait", "/usr/lib/python3.11/threading.py"), FutexUse::kCondition);
+  EXPECT_EQ(python_use("", "get", "/usr/lib/python3.11/queue.py"), FutexUse::kCondition);
+  EXPECT_EQ(python_use("", nullptr, nullptr), FutexUse::kNothingKnown);
+}
+
+TEST(OwnerEvidence, SaysWhereTheOwnerIsFrom) {
+  SnapshotBuilder tree;
+  tree.process(20, "app").thread(21);
+  auto on =
+      std::get<model::OnFutex>(tree.thread(20).waits_for_lock(0x10, 21).get().wait.on.front());
+  EXPECT_EQ(owner_evidence(on), "the owner word of futex:1:0x10 names thread 21");
+  on.role = model::OnFutex::Role::kRuntimeLock;
+  EXPECT_EQ(owner_evidence(on),
+            "the interpreter's frames and lock object of futex:1:0x10 name thread 21");
+}
+
+ResultWait result_of(const char* function, const char* file, int depth = 1) {
+  SnapshotBuilder tree;
+  tree.process(20, "python3");
+  auto thread = tree.thread(20);
+  for (int i = 0; i < depth; ++i) thread.python("wait", "/usr/lib/python3.11/threading.py");
+  return waits_for_result(thread.python(function, file).python("main", "/srv/app.py").get());
+}
+
+TEST(WaitsForResult, OfFuturesPoolsAndLoops) {
+  const char* futures = "/usr/lib/python3.11/concurrent/futures/_base.py";
+  EXPECT_EQ(result_of("result", futures), ResultWait::kFuture);
+  EXPECT_EQ(result_of("as_completed", futures), ResultWait::kFuture);
+  EXPECT_EQ(result_of("get", "/usr/lib/python3.11/multiprocessing/pool.py"),
+            ResultWait::kPoolResult);
+  EXPECT_EQ(result_of("run_until_complete", "/usr/lib/python3.11/asyncio/base_events.py"),
+            ResultWait::kEventLoop);
+  EXPECT_EQ(result_of("get", "/usr/lib/python3.11/queue.py"), ResultWait::kNone);
+  EXPECT_EQ(result_of("result", "/srv/app.py"), ResultWait::kNone);
+  EXPECT_EQ(result_of("result", futures, 20), ResultWait::kNone);
+}
+
 }  // namespace
 }  // namespace stucktrace::diagnose

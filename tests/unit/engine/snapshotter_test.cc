@@ -45,7 +45,7 @@ class SnapshotterTest : public testing::Test {
                .uid = uid,
                .syscall = call});
   }
-  base::Result<std::shared_ptr<model::Snapshot>> take(std::vector<int> roots,
+  base::Result<std::shared_ptr<model::Snapshot>> take(const std::vector<int>& roots,
                                                       base::Nanoseconds step = {}) {
     KernelProbes probes;
     probes.same_memory = [this](Tid a, Tid b) -> base::Result<bool> {
@@ -165,6 +165,51 @@ TEST_F(SnapshotterTest, TheTimeLimitLeavesThingsOutAndSaysSo) {
   const auto& on = root->threads[0].wait.on;
   ASSERT_EQ(on.size(), 1U);
   EXPECT_TRUE(std::holds_alternative<model::OnUnknown>(on[0]));
+}
+
+TEST_F(SnapshotterTest, SignalsWithHandlersAreKnown) {
+  add(1, 0, call(kPause, 0));
+  const auto before = take({1});
+  EXPECT_EQ((*before)->processes[0].caught_signals, model::Known<std::uint64_t>{0});
+  proc_.write(fmt::format("{}/status", pid(1)),
+              fmt::format("Tgid:\t{}\nSigCgt:\t0000000000004002\n", pid(1)));
+  EXPECT_EQ((*take({1}))->processes[0].caught_signals, model::Known<std::uint64_t>{0x4002});
+}
+
+TEST_F(SnapshotterTest, ASuspensionShowsAtTheNextLook) {
+  add(1, 0, call(kPause, 0));
+  base::Nanoseconds asleep = std::chrono::hours{7};
+  KernelProbes probes;
+  probes.suspended = [&asleep] { return asleep; };
+  Snapshotter snapshotter{kernel::Procfs{proc_.root()},
+                          std::make_shared<StepClock>(base::Nanoseconds{}), probes};
+  SnapshotOptions options;
+  options.roots = {Pid{pid(1)}};
+  EXPECT_EQ((*snapshotter.take(options))->suspended, base::Nanoseconds{});
+  asleep += std::chrono::minutes{3};
+  EXPECT_EQ((*snapshotter.take(options))->suspended, std::chrono::minutes{3});
+  asleep += std::chrono::microseconds{3};  // the clocks are not read at one instant
+  EXPECT_EQ((*snapshotter.take(options))->suspended, base::Nanoseconds{});
+}
+
+TEST_F(SnapshotterTest, APidUsedAgainIsAnotherProcess) {
+  add(1, 0, call(kPause, 0));
+  const auto before = take({1});
+  proc_.write(fmt::format("{0}/stat", pid(1)),
+              fmt::format("{} (other) S 1 1 1 0 -1 0 0 0 0 0 5 6 0 0 20 0 1 0 99999 0 0 0 0 0 0 0 "
+                          "0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
+                          pid(1)));
+  const auto after = take({1});
+  EXPECT_NE((*before)->processes[0].start_time, (*after)->processes[0].start_time);
+  EXPECT_EQ((*after)->processes[0].comm, "other");
+}
+
+TEST_F(SnapshotterTest, AThreadThatVanishesBetweenTwoReadsIsLeftOut) {
+  add(1, 0, call(kPause, 0));
+  proc_.write(fmt::format("{0}/task/{1}/stat", pid(1), pid(5)), "");  // listed, nothing behind it
+  const auto snapshot = take({1});
+  ASSERT_TRUE(snapshot);
+  EXPECT_EQ((*snapshot)->processes[0].threads.size(), 1U);
 }
 
 TEST_F(SnapshotterTest, HostileNamesStayData) {

@@ -1,5 +1,7 @@
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -111,6 +113,64 @@ TEST_F(WaitReaderTest, SpliceWaitsOnBothItsEnds) {
   EXPECT_EQ(on[1].direction, FdMode::kWrite);
   thread_.wchan = "";
   EXPECT_EQ(read(SYS_splice, {3, 0, 4}).kind, WaitKind::kPipeRead);
+}
+
+TEST_F(WaitReaderTest, SpliceDoesNotWaitForWhatIsAlwaysReady) {
+  has_fd(3, ResourceKind::kCharDevice, 5);
+  has_fd(4, ResourceKind::kPipe, 78);
+  has_fd(5, ResourceKind::kRegularFile, 6);
+  proc_.link("42/task/42/fd/3", "/dev/zero");
+  Wait wait = read(SYS_splice, {3, 0, 4});
+  EXPECT_EQ(wait.on.size(), 1U);
+  EXPECT_EQ(all_on<OnFd>(wait).size(), 1U);
+  EXPECT_EQ(wait.kind, WaitKind::kPipeWrite);
+  EXPECT_EQ(read(SYS_sendfile, {4, 5}).on.size(), 1U);
+}
+
+TEST_F(WaitReaderTest, SpliceFromADeviceThatMayWait) {
+  has_fd(3, ResourceKind::kCharDevice, 5);
+  has_fd(4, ResourceKind::kPipe, 78);
+  proc_.link("42/task/42/fd/3", "/dev/ptmx");
+  EXPECT_EQ(all_on<OnOutside>(read(SYS_splice, {3, 0, 4})).size(), 1U);
+}
+
+kernel::SocketInfo tcp_socket(std::uint64_t inode, const std::string& local, bool listening) {
+  kernel::SocketInfo socket;
+  socket.kind = ResourceKind::kTcpSocket;
+  socket.inode = inode;
+  socket.local = local;
+  socket.listening = listening;
+  return socket;
+}
+
+sockaddr_in port_80_of(const char* host) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(80);
+  ::inet_pton(AF_INET, host, &address.sin_addr);
+  return address;
+}
+
+TEST_F(WaitReaderTest, ATcpConnectNamesAListenerOfThisMachineOnly) {
+  sockets_.add(tcp_socket(7, "0.0.0.0:80", true));
+  sockets_.add(tcp_socket(8, "10.0.0.1:5000", false));
+  has_fd(3, ResourceKind::kTcpSocket, 8);
+  const model::ResourceId own{ResourceKind::kTcpSocket, 0, 8, 0};
+  const auto connect_to = [&](std::uint64_t at, const char* host) {
+    remember(at, port_80_of(host));
+    return read(SYS_connect, {3, at, sizeof(sockaddr_in)});
+  };
+  // Another machine, although a listener here takes that port on any address.
+  EXPECT_EQ(all_on<OnOutside>(connect_to(0x1000, "93.184.216.34")).size(), 1U);
+  EXPECT_TRUE(notes_.listeners.empty());
+  for (const auto& [at, host] : {std::pair{0x2000, "127.0.0.1"}, {0x3000, "10.0.0.1"}}) {
+    const Wait wait = connect_to(static_cast<std::uint64_t>(at), host);
+    EXPECT_TRUE(all_on<OnOutside>(wait).empty());
+    EXPECT_EQ(notes_.listeners[own], std::vector<std::uint64_t>{7});
+    // Requests are repeated and then given up: it ends by itself.
+    EXPECT_EQ(wait.timeout, std::chrono::seconds{131});
+    notes_.listeners.clear();
+  }
 }
 
 TEST_F(WaitReaderTest, PollSkipsNegativeNumbersAndTellsDirections) {

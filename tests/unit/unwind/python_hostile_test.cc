@@ -14,6 +14,7 @@
 #include "python_fakes.h"
 #include "tracer/unwind/python_elf.h"
 #include "tracer/unwind/python_image.h"
+#include "tracer/unwind/python_locks.h"
 #include "tracer/unwind/python_memory.h"
 #include "tracer/unwind/python_pages.h"
 #include "tracer/unwind/python_stack.h"
@@ -62,9 +63,9 @@ class HostileMemory final : public syscalls::RemoteMemory {
         break;
     }
     // A small web of objects whose types have the very names that are looked for.
-    static constexpr std::array<std::string_view, 8> kNames = {
-        "code\0\0\0", "dict\0\0\0", "str\0\0\0\0", "bytes\0\0",
-        "tuple\0\0",  "float\0\0",  "module\0",    "int\0\0\0\0"};
+    static constexpr std::array<std::string_view, 11> kNames = {
+        "code\0\0\0", "dict\0\0\0", "str\0\0\0\0", "bytes\0\0",  "tuple\0\0", "float\0\0",
+        "module\0",   "_RLock\0",   "int\0\0\0\0", "Lock\0\0\0", "method\0"};
     switch (value % 8) {
       case 0:
         return 0;
@@ -72,7 +73,7 @@ class HostileMemory final : public syscalls::RemoteMemory {
         return value >> 8 & 0xff;
       case 2: {
         std::uint64_t text = 0;
-        const std::string_view name = kNames[value >> 8 & 7];
+        const std::string_view name = kNames[(value >> 8) % kNames.size()];
         std::memcpy(&text, name.data(), name.size());
         return text;
       }
@@ -94,6 +95,7 @@ void look(const syscalls::RemoteMemory& everything, const PythonLayout& layout,
   const LimitedMemory memory{everything, kReads};
   const PythonObjects objects{memory, layout, 2};
   PythonStacks stacks{objects};
+  PythonLocks locks{objects};
   is_finalizing(objects, mappings.images);
   std::vector<std::uint64_t> interpreters = find_interpreters(objects, mappings);
   EXPECT_LE(interpreters.size(), kMaxPythonInterpreters);
@@ -111,6 +113,8 @@ void look(const syscalls::RemoteMemory& everything, const PythonLayout& layout,
       EXPECT_LE(chain->size(), kMaxPythonFrames);
       const auto frames = stacks.describe(*chain);
       stacks.deadline(*chain);
+      EXPECT_LE(locks.held(*chain, 0x100000).size(), kMaxPythonFrames * 4096);
+      locks.awaited(*chain, 0x100000);
       if (!frames) continue;
       EXPECT_EQ(frames->size(), chain->size());
       for (const model::PythonFrame& frame : *frames) {

@@ -80,6 +80,14 @@ Draft circle_draft(const RuleContext& context, std::string_view rule, const Case
                       process_short(*context.graph[*reader].process), *end.own_fd));
     }
   }
+  for (const NodeIndex index : found.cycle) {
+    const Node& node = context.graph[index];
+    if (node.wait.kind == model::WaitKind::kConnect || !is_request(context.graph, node)) continue;
+    finding.explanation.push_back(
+        fmt::format("{} waits for an answer on a connection that nobody has accepted: it lies in "
+                    "the backlog of the listening socket.",
+                    who(node)));
+  }
   finding.remedy = remedy(context, found);
   return draft;
 }

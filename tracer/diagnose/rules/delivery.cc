@@ -16,6 +16,9 @@ std::string_view container(const model::OnFd& fd) {
       return "pipe";
     case model::ResourceKind::kFifo:
       return "fifo";
+    case model::ResourceKind::kMessageQueue:
+    case model::ResourceKind::kSysvQueue:
+      return "message queue";
     default:
       return "socket";
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tracer/diagnose/phases.h"
 #include "tracer/diagnose/rules/rules.h"
 #include "tracer/diagnose/story.h"
 
@@ -18,15 +19,22 @@ std::vector<Draft> lock_cycle(const RuleContext& context) {
     Draft draft{start_finding(context, "lock-cycle", found), found.core};
     model::Finding& finding = draft.finding;
     const Node& lead = context.graph[found.lead];
-    finding.headline = fmt::format("{} threads of {} hold a lock each and wait for the other's{}{}",
-                                   found.cycle.size(), process_name(*lead.process),
-                                   for_how_long(context, found.lead), time_out_text(found));
+    std::vector<const model::Process*> processes;
+    for (const NodeIndex index : found.cycle) {
+      const model::Process* process = context.graph[index].process;
+      if (std::ranges::find(processes, process) == processes.end()) processes.push_back(process);
+    }
+    finding.headline = fmt::format(
+        "{} hold a lock each and wait for the other's{}{}",
+        processes.size() > 1
+            ? list_processes(processes)
+            : fmt::format("{} threads of {}", found.cycle.size(), process_name(*lead.process)),
+        for_how_long(context, found.lead), time_out_text(found));
     finding.explanation = explain_cycle(context, found);
     for (const NodeIndex index : found.cycle) {
       const Node& node = context.graph[index];
       if (const model::OnFutex* futex = futex_of(node); futex != nullptr && futex->owner) {
-        finding.evidence.push_back(fmt::format("the owner word of {} names thread {}",
-                                               model::to_string(futex->futex), *futex->owner));
+        finding.evidence.push_back(owner_evidence(*futex));
       }
     }
     finding.remedy =

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "tracer/diagnose/phases.h"
+
 namespace stucktrace::diagnose::rules {
 
 std::vector<LostLock> lost_locks(const RuleContext& context) {
@@ -15,8 +17,10 @@ std::vector<LostLock> lost_locks(const RuleContext& context) {
     if (futex == nullptr || node.moves() || node.timer) continue;
     const bool lock = futex->role != Role::kUnknown && futex->role != Role::kJoin;
     if (!lock || !futex->owner || futex->owner_alive) continue;
-    // Some code leaves the owner's number behind when it releases; then the word says unlocked.
-    if (futex->word && *futex->word == 0) continue;
+    // Some code leaves the owner's number behind when it releases; then the word says unlocked. An
+    // interpreter's lock is a semaphore: 0 is taken.
+    const bool counts = futex->role == Role::kRuntimeLock;
+    if (!counts && futex->word && *futex->word == 0) continue;
     const bool known = std::ranges::any_of(
         found, [&](const LostLock& other) { return other.futex.futex == futex->futex; });
     if (known) continue;
@@ -56,8 +60,7 @@ Draft lost_lock_draft(const RuleContext& context, std::string_view rule, const L
   draft.finding.resource = lost.futex.futex;
   draft.finding.evidence.insert(
       draft.finding.evidence.begin(),
-      fmt::format("the owner word of {} names thread {}, which is no thread of {}",
-                  model::to_string(lost.futex.futex), lost.owner,
+      fmt::format("{}, which is no thread of {}", owner_evidence(lost.futex),
                   process_name(*context.graph[lost.waiter].process)));
   return draft;
 }

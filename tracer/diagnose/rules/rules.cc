@@ -10,8 +10,10 @@ std::span<const Rule> all_rules() {
       Rule{"pipe-full-after-announce", rules::pipe_full_after_announce},
       Rule{"unread-output", rules::unread_output},
       Rule{"pipe-full", rules::pipe_full},
+      Rule{"queue-full", rules::queue_full},
       Rule{"socket-full", rules::socket_full},
       Rule{"self-deadlock", rules::self_deadlock},
+      Rule{"backlog-full", rules::backlog_full},
       Rule{"fork-lost-lock", rules::fork_lost_lock},
       Rule{"lock-owner-gone", rules::lock_owner_gone},
       Rule{"file-lock", rules::file_lock},
@@ -24,6 +26,8 @@ std::span<const Rule> all_rules() {
       Rule{"tty-background", rules::tty_background},
       Rule{"stopped-process", rules::stopped_process},
       Rule{"fifo-no-peer", rules::fifo_no_peer},
+      Rule{"inherited-lock", rules::inherited_lock},
+      Rule{"lock-owner-blocked", rules::lock_owner_blocked},
       Rule{"no-waker", rules::no_waker},
   };
   return kRules;

@@ -10,10 +10,13 @@ namespace stucktrace::diagnose::rules {
 std::vector<Draft> pipe_full_after_announce(const RuleContext& context);
 std::vector<Draft> unread_output(const RuleContext& context);
 std::vector<Draft> pipe_full(const RuleContext& context);
+std::vector<Draft> queue_full(const RuleContext& context);
 std::vector<Draft> socket_full(const RuleContext& context);
 std::vector<Draft> self_deadlock(const RuleContext& context);
+std::vector<Draft> backlog_full(const RuleContext& context);
 std::vector<Draft> fork_lost_lock(const RuleContext& context);
 std::vector<Draft> lock_owner_gone(const RuleContext& context);
+std::vector<Draft> inherited_lock(const RuleContext& context);
 std::vector<Draft> lock_cycle(const RuleContext& context);
 std::vector<Draft> file_lock(const RuleContext& context);
 std::vector<Draft> vfork_stuck(const RuleContext& context);
@@ -24,6 +27,7 @@ std::vector<Draft> leaked_write_end(const RuleContext& context);
 std::vector<Draft> tty_background(const RuleContext& context);
 std::vector<Draft> stopped_process(const RuleContext& context);
 std::vector<Draft> fifo_no_peer(const RuleContext& context);
+std::vector<Draft> lock_owner_blocked(const RuleContext& context);
 std::vector<Draft> no_waker(const RuleContext& context);
 
 }  // namespace stucktrace::diagnose::rules

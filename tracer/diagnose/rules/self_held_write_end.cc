@@ -54,6 +54,10 @@ std::vector<Draft> self_held_write_end(const RuleContext& context) {
     const model::ResourceId& pipe = first_fd(node)->resource;
     const OtherEnd end = other_end(context, index);
     if (!end.own_fd || is_wake_up_pipe(*node.process, pipe)) continue;
+    // Those who could write at once are asked first: mostly they end the matter.
+    std::vector<NodeIndex> writers;
+    context.graph.for_each_releaser(index, [&](NodeIndex writer) { writers.push_back(writer); });
+    if (!all_wait_on_it(context, index, writers)) continue;
     const std::vector<NodeIndex> closure = reachable(context.graph, index, context.cases.stuck);
     if (!all_wait_on_it(context, index, closure)) continue;
 

@@ -12,6 +12,7 @@ std::vector<Draft> socket_full(const RuleContext& context) {
   for (const Case& found : context.cases.cases) {
     const Node& writer = context.graph[found.lead];
     if (delivery_fd(writer) == nullptr || writes_pipe(writer)) continue;
+    if (writer.wait.kind == model::WaitKind::kMsgQueue) continue;  // queue-full
     Draft draft{start_finding(context, "socket-full", found), found.core};
     model::Finding& finding = draft.finding;
     const auto senders = std::ranges::count_if(

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "tracer/unwind/python_frames.h"
+#include "tracer/unwind/python_objects.h"
+#include "tracer/unwind/python_stack.h"
+
+namespace stucktrace::unwind {
+
+// A lock object of one process: threading.Lock, RLock, or a lock of multiprocessing.
+struct PythonLock {
+  enum class Kind : std::uint8_t {
+    kPlain,      // _thread.lock: anybody may release it
+    kRecursive,  // RLock: only its owner may release it
+    kShared,     // SemLock with room for one
+  } kind = Kind::kPlain;
+  std::uint64_t object = 0;
+  std::uint64_t futex = 0;  // address of the word that waiters sleep on: that of its sem_t
+  std::uint64_t owner = 0;  // pthread_self() of who holds it, where the object records that; else 0
+  std::uint64_t references = 0;
+};
+
+// Which locks a thread holds and which it waits for, read off its frames. All of it is true only of
+// a thread that sleeps throughout.
+class PythonLocks {
+ public:
+  explicit PythonLocks(const PythonObjects& objects)
+      : objects_(objects), layout_(objects.layout()) {}
+
+  // Futex words of the locks whose `with` block is open in a frame and that the thread
+  // pthread_self()
+  // == `ident` therefore holds. Left out: what a frame further in may have released meanwhile, as
+  // Condition.wait() does. A lock held by acquire() alone leaves no trace in a frame.
+  std::vector<std::uint64_t> held(std::span<const PythonLink> chain, std::uint64_t ident);
+
+  // The lock object behind the futex word that the thread sleeps on; nullopt: the innermost frame
+  // knows no such object, or waits for something else that the library makes of one (a condition,
+  // the end of a thread).
+  std::optional<PythonLockWait> awaited(std::span<const PythonLink> chain, std::uint64_t futex);
+
+ private:
+  struct Code {
+    std::string name, file;
+    std::uint64_t local_count = 0, stack_size = 0;
+    std::vector<std::byte> exceptions;  // 3.11+
+    bool releases = false;              // its code names a way to release a lock
+  };
+  // Where the values of a frame lie.
+  struct Slots {
+    std::uint64_t locals = 0, local_count = 0;
+    std::uint64_t stack = 0;
+    std::uint64_t live = 0;      // lowest values of the stack: those below the innermost open block
+    std::uint64_t capacity = 0;  // above `live` there may be values that are no longer used
+  };
+
+  const Code* code(std::uint64_t address);
+  std::optional<Code> read_code(std::uint64_t address) const;
+  std::optional<Slots> slots(const PythonLink& link);
+  std::vector<std::uint64_t> values(std::uint64_t start, std::uint64_t count) const;
+  std::optional<PythonLock> lock(std::uint64_t object, int depth = 0) const;
+  std::optional<PythonLock> native_lock(std::uint64_t object, const std::string& type) const;
+  std::optional<PythonLock> library_lock(std::uint64_t object, const std::string& type,
+                                         int depth) const;
+  std::uint64_t self_of_exit(std::uint64_t method);
+  bool may_have_released(std::span<const PythonLink> inner, const PythonLock& lock);
+  std::uint64_t local_references(std::span<const PythonLink> chain, std::uint64_t object);
+
+  const PythonObjects& objects_;
+  const PythonLayout& layout_;
+  // By address: code objects outlive the few milliseconds of a look.
+  std::unordered_map<std::uint64_t, Code> codes_;
+};
+
+// The depth of the value stack below the handler of the instruction at byte `offset`, by an
+// exception table of 3.11+ (Objects/exception_handling_notes.txt of CPython); 0: no handler, or
+// malformed.
+std::uint64_t handler_depth(std::span<const std::byte> table, std::int64_t offset);
+
+}  // namespace stucktrace::unwind
