@@ -20,7 +20,7 @@ _stucktrace_pids() {
 
 _stucktrace() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local commands='run attach explain demo replay compare syscalls doctor'
+  local commands='run attach explain watch demo replay compare syscalls doctor'
   local common='--json --color --quiet --verbose --help'
   local tracing='--output --stuck-after --settle --announce --attach-mode --payload'
   local command='' place=0 index
@@ -67,7 +67,7 @@ _stucktrace() {
     --attach-mode) mapfile -t COMPREPLY < <(compgen -W 'seize attach' -- "$current"); return ;;
     --payload) mapfile -t COMPREPLY < <(compgen -W 'none text all' -- "$current"); return ;;
     --color) mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$current"); return ;;
-    -e | --stuck-after | --announce | --for | --settle | --timeout) return ;;
+    -e | --stuck-after | --announce | --for | --settle | --timeout | --interval) return ;;
   esac
 
   local options=$common
@@ -75,6 +75,7 @@ _stucktrace() {
     run) options+=" $tracing" ;;
     attach) options+=" $tracing --for --until-stuck --no-children" ;;
     explain) options+=" --all --timeout --stacks --stuck-after --settle --announce" ;;
+    watch) options="--color --help --interval --exit --stuck-after --settle --announce" ;;
     demo) options+=" $tracing --healthy" ;;
     replay) options+=" --announce" ;;
     compare) options+=" --update" ;;
@@ -85,7 +86,7 @@ _stucktrace() {
   fi
   case $command in
     run) mapfile -t COMPREPLY < <(compgen -c -- "$current") ;;
-    attach | explain | doctor) mapfile -t COMPREPLY < <(compgen -W "$(_stucktrace_pids)" -- "$current") ;;
+    attach | explain | watch | doctor) mapfile -t COMPREPLY < <(compgen -W "$(_stucktrace_pids)" -- "$current") ;;
     demo) mapfile -t COMPREPLY < <(compgen -W "$(_stucktrace_demos "${COMP_WORDS[0]}")" -- "$current") ;;
     replay | compare) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
   esac

@@ -11,12 +11,13 @@ function __stucktrace_demos
     end
 end
 
-set -l commands run attach explain demo replay compare syscalls doctor
+set -l commands run attach explain watch demo replay compare syscalls doctor
 complete -c stucktrace -f
 complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -l version -d 'Print the version'
 complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a run -d 'Start a command under the tracer'
 complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a attach -d 'Attach to live processes'
 complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a explain -d 'Tell why live processes are stuck, stop nothing'
+complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a watch -d 'Show the live tree in the terminal'
 complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a demo -d 'Run a bundled program that gets stuck'
 complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a replay -d 'Print timeline and findings of a recording'
 complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a compare -d 'Compare two recordings'
@@ -51,7 +52,14 @@ complete -c stucktrace -n $explain -l timeout -x -d 'How long a look may take'
 complete -c stucktrace -n $explain -l stacks -d 'Stacks of all threads'
 complete -c stucktrace -n $explain -l settle -x -d 'Time between the samples'
 
-complete -c stucktrace -n '__fish_seen_subcommand_from attach explain doctor' -x -a '(__fish_complete_pids)'
+set -l watch '__fish_seen_subcommand_from watch'
+complete -c stucktrace -n $watch -l interval -x -d 'Time between looks'
+complete -c stucktrace -n $watch -l exit -d 'Quit when the processes have ended'
+complete -c stucktrace -n $watch -l stuck-after -x -d 'Look into waits this old'
+complete -c stucktrace -n $watch -l announce -x -d 'Output that announces completion'
+complete -c stucktrace -n $watch -l settle -x -d 'Time between the samples'
+
+complete -c stucktrace -n '__fish_seen_subcommand_from attach explain watch doctor' -x -a '(__fish_complete_pids)'
 complete -c stucktrace -n '__fish_seen_subcommand_from demo' -l healthy -d 'The healthy twin'
 complete -c stucktrace -n '__fish_seen_subcommand_from demo' -x -a '(__stucktrace_demos)'
 complete -c stucktrace -n '__fish_seen_subcommand_from replay compare' -F

@@ -23,6 +23,7 @@ _stucktrace() {
     'run:start a command under the tracer'
     'attach:attach to live processes'
     'explain:tell why live processes are stuck, stop nothing'
+    'watch:show the live tree in the terminal'
     'demo:run a bundled program that gets stuck'
     'replay:print timeline and findings of a recording'
     'compare:compare two recordings'
@@ -67,6 +68,13 @@ _stucktrace() {
         '--timeout=[how long a look may take]:time:' '--stacks[stacks of all threads]' \
         '--stuck-after=[look into waits this old]:time:' '--settle=[time between the samples]:time:' \
         '*--announce=[output that announces completion]:regex:' '*:pid:_pids'
+      ;;
+    watch)
+      _arguments '--interval=[time between looks]:time:' '--exit[quit when the processes have ended]' \
+        '--stuck-after=[look into waits this old]:time:' '--settle=[time between the samples]:time:' \
+        '*--announce=[output that announces completion]:regex:' \
+        '--color=[colours]:when:(auto always never)' '(-h --help)'{-h,--help}'[print the usage]' \
+        '*:pid:_pids'
       ;;
     demo) _arguments $common $tracing '--healthy[its healthy twin]' '1:demo:_stucktrace_demos' ;;
     replay) _arguments $common '1:recording:_files' ;;

@@ -19,7 +19,7 @@ def gone_pid():
 class Errors(Case):
     def test_no_such_pid(self):
         pid = gone_pid()
-        for command in ("attach", "explain"):
+        for command in ("attach", "explain", "watch"):
             self.assert_one_line_error(stucktrace(command, pid), EXIT_FAILURE, str(pid))
 
     def test_words_that_are_no_pid(self):
@@ -164,7 +164,7 @@ class Statuses(Case):
 
     def test_help_and_version(self):
         self.assertEqual(stucktrace("--version").returncode, 0)
-        for command in ("run", "attach", "explain", "demo", "replay", "compare", "syscalls",
+        for command in ("run", "attach", "explain", "watch", "demo", "replay", "compare", "syscalls",
                         "doctor"):
             result = stucktrace(command, "--help")
             self.assertEqual(result.returncode, 0, command)

@@ -40,6 +40,7 @@ int parse_and_run(int argc, char** argv, Startup startup) {
   add_run(app, startup, action);
   add_attach(app, action);
   add_explain(app, action);
+  add_watch(app, action);
   add_demo(app, startup, action);
   add_replay(app, action);
   add_compare(app, action);

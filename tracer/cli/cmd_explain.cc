@@ -6,6 +6,7 @@
 #include "tracer/cli/analysis.h"
 #include "tracer/cli/commands.h"
 #include "tracer/cli/exit_codes.h"
+#include "tracer/cli/explain_sight.h"
 #include "tracer/cli/failure.h"
 #include "tracer/cli/live_session.h"
 #include "tracer/cli/report_output.h"
@@ -54,22 +55,56 @@ std::vector<base::Pid> involved(const model::Diagnosis& diagnosis) {
   return pids;
 }
 
-base::Result<model::Sample> look(const ExplainOptions& options, const Settings& settings,
-                                 const std::vector<base::Pid>& roots, base::Nanoseconds limit,
-                                 const Analysis& analysis) {
+// What was looked at, and the sample to tell from.
+struct Looked {
+  model::Sample sample;
+  model::Diagnosis diagnosis;
+  model::Look look;
+  std::shared_ptr<const model::Snapshot> all;  // of everything that was asked about
+};
+
+model::Look count(const model::Snapshot& snapshot) {
+  model::Look look;
+  for (const model::Process& process : snapshot.processes) {
+    if (!process.in_tree) continue;
+    ++look.processes;
+    look.threads += process.threads.size();
+  }
+  return look;
+}
+
+base::Result<Looked> look(const ExplainOptions& options, const Settings& settings,
+                          const std::vector<base::Pid>& roots, base::Nanoseconds limit,
+                          const Analysis& analysis) {
   SampleRequest request{.roots = roots,
                         .settle = settings.settle,
                         .stacks = !options.all,
                         .all_stacks = options.all_stacks,
                         .time_limit = limit};
   auto sample = take_sample(request);
-  if (!sample || !options.all) return sample;
+  if (!sample) return base::Failure{sample.error()};
+  Looked looked{*sample, analysis.diagnose(*sample), count(*sample->now), sample->now};
+  looked.look.whole_machine = options.all;
+  looked.look.settle = settings.settle;
+  if (!options.all) return looked;
   // A whole machine is searched without stacks; only what is stuck is worth them.
-  request.roots = involved(analysis.diagnose(*sample));
-  if (request.roots.empty()) return sample;
+  request.roots = involved(looked.diagnosis);
+  if (request.roots.empty()) return looked;
   request.stacks = true;
   auto closer = take_sample(request);
-  return closer ? std::move(closer) : std::move(sample);
+  model::Diagnosis confirmed;
+  if (closer) confirmed = analysis.diagnose(*closer);
+  if (!confirmed.findings.empty()) {
+    looked.sample = std::move(*closer);
+    looked.diagnosis = std::move(confirmed);
+    return looked;
+  }
+  // It went on, or ended, between the two: what was found is not so any more.
+  looked.diagnosis.findings.clear();
+  for (model::ThreadAssessment& each : looked.diagnosis.threads) {
+    if (each.verdict == model::ThreadVerdict::kStuck) each.verdict = model::ThreadVerdict::kSlow;
+  }
+  return looked;
 }
 
 int explain(const ExplainOptions& options) {
@@ -84,21 +119,29 @@ int explain(const ExplainOptions& options) {
   auto analysis = Analysis::create(settings->diagnosis);
   if (!analysis) return fail(analysis.error());
 
-  const auto sample = look(options, *settings, *roots, *limit, **analysis);
-  if (!sample) return fail(sample.error());
+  const base::SystemClock clock;
+  const base::Instant started = clock.now();
+  auto looked = look(options, *settings, *roots, *limit, **analysis);
+  if (!looked) return fail(looked.error());
+  const model::Sample& sample = looked->sample;
 
   model::Report report;
   report.tool_version = kVersion;
   report.host = host_description();
-  report.taken_at = sample->now->taken_at;
-  report.taken_wall = sample->now->taken_wall;
-  report.snapshot = sample->now;
-  report.diagnosis = (*analysis)->diagnose(*sample);
-  report.could_not_see = sample->now->could_not_see;
+  report.taken_at = sample.now->taken_at;
+  report.taken_wall = sample.now->taken_wall;
+  report.snapshot = sample.now;
+  report.diagnosis = std::move(looked->diagnosis);
+  report.could_not_see = looked->all->could_not_see;
+  report.look = looked->look;
+  report.look->took = clock.now() - started;
+  add_sight(report, *looked->all);
 
   Output out(STDOUT_FILENO, "stdout");
   const bool json_on_stdout = settings->json && settings->json_path.empty();
-  if (!json_on_stdout) report_out->text(report, out, settings->color_stdout);
+  if (!json_on_stdout) {
+    report_out->text(report, out, settings->color_stdout, options.all_stacks);
+  }
   report_out->json(report);
   if (auto written = report_out->check(); !written) return fail(written.error());
   if (auto written = out.check(); !written) return fail(written.error());

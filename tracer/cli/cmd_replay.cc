@@ -46,6 +46,7 @@ int replay(const ReplayOptions& options) {
   if (!settings->quiet) {
     render::TimelineOptions look = settings->timeline;
     look.color = color;
+    look.wall_offset = header.started_wall - header.started.since_boot;
     timeline = std::make_unique<render::TextTimeline>(
         look, header.started, [&out](std::string_view line) { out.line(line); });
   }

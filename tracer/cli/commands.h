@@ -26,6 +26,7 @@ struct Startup {
 void add_run(CLI::App& app, const Startup& startup, Action& action);
 void add_attach(CLI::App& app, Action& action);
 void add_explain(CLI::App& app, Action& action);
+void add_watch(CLI::App& app, Action& action);
 void add_demo(CLI::App& app, const Startup& startup, Action& action);
 void add_replay(CLI::App& app, Action& action);
 void add_compare(CLI::App& app, Action& action);

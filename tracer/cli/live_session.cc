@@ -44,8 +44,10 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
     session->writer_ = std::move(*writer);
   }
   if (!settings.quiet) {
+    render::TimelineOptions look = settings.timeline;
+    look.wall_offset = session->started_wall_ - session->started_.since_boot;
     session->timeline_ = std::make_unique<render::TextTimeline>(
-        settings.timeline, session->started_,
+        std::move(look), session->started_,
         [&timeline_out](std::string_view line) { timeline_out.line(line); });
   }
   return session;

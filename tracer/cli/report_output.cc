@@ -21,8 +21,8 @@ base::Result<ReportOutput> ReportOutput::open(const Settings& settings) {
   return output;
 }
 
-void ReportOutput::text(const model::Report& report, Output& out, bool color) const {
-  out.write(render::text_report(report, {.color = color, .verbose = verbose_}));
+void ReportOutput::text(const model::Report& report, Output& out, bool color, bool stacks) const {
+  out.write(render::text_report(report, {.color = color, .verbose = verbose_, .stacks = stacks}));
 }
 
 void ReportOutput::json(const model::Report& report) {

@@ -15,7 +15,8 @@ class ReportOutput {
  public:
   static base::Result<ReportOutput> open(const Settings& settings);
 
-  void text(const model::Report& report, Output& out, bool color) const;
+  // `stacks`: every thread's, after the findings.
+  void text(const model::Report& report, Output& out, bool color, bool stacks = false) const;
   // Only where --json was given.
   void json(const model::Report& report);
   base::Result<void> check() const;

@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "tracer/engine/restarted_call.h"
 #include "tracer/engine/snapshotter.h"
 
 namespace stucktrace::cli {
@@ -31,6 +32,8 @@ base::Result<model::Sample> take_sample(const SampleRequest& request, const std:
   options.all_stacks = request.all_stacks;
   auto now = snapshotter.take(options);
   if (!now) return base::Failure{now.error()};
+  engine::name_restarted_calls(**before);
+  engine::name_restarted_calls(**now);
   return model::Sample{std::move(*before), std::move(*now)};
 }
 

@@ -1,8 +1,10 @@
 #include "tracer/render/call_text.h"
 
 #include <fmt/format.h>
+#include <linux/futex.h>
 
 #include <algorithm>
+#include <ctime>
 #include <utility>
 #include <vector>
 
@@ -49,6 +51,35 @@ bool ends_with_zero(Sys call) {
          call == Sys::recvmsg;
 }
 
+// The clock of the point in time a call waits until; nullopt if it waits for a duration (or not by
+// time at all). See clock_nanosleep(2), futex(2), mq_receive(3).
+std::optional<int> deadline_clock(const model::Call& call) {
+  const auto& args = call.raw.args;
+  const auto clock = [&](std::size_t index) { return static_cast<int>(args[index]); };
+  switch (call.sys()) {
+    case Sys::clock_nanosleep:
+      return (args[1] & TIMER_ABSTIME) != 0 ? std::optional{clock(0)} : std::nullopt;
+    case Sys::futex: {
+      const auto command = static_cast<int>(args[1] & FUTEX_CMD_MASK);
+      constexpr int kLockPi2 = 13;  // Linux 5.14
+      if (command == FUTEX_LOCK_PI) return CLOCK_REALTIME;
+      if (command != FUTEX_WAIT_BITSET && command != FUTEX_WAIT_REQUEUE_PI && command != kLockPi2) {
+        return std::nullopt;
+      }
+      return (args[1] & FUTEX_CLOCK_REALTIME) != 0 ? CLOCK_REALTIME : CLOCK_MONOTONIC;
+    }
+    case Sys::futex_wait:
+      return clock(5);
+    case Sys::futex_waitv:
+      return clock(4);
+    case Sys::mq_timedsend:
+    case Sys::mq_timedreceive:
+      return CLOCK_REALTIME;
+    default:
+      return std::nullopt;
+  }
+}
+
 // By name: a decoder leaves out arguments that the call does not use (futex, fcntl).
 ArgKind kind_of(const syscalls::DecodedCall& decoded, std::string_view name) {
   if (decoded.row == nullptr) return ArgKind::kRaw;
@@ -59,6 +90,7 @@ ArgKind kind_of(const syscalls::DecodedCall& decoded, std::string_view name) {
 }  // namespace
 
 struct CallText::Context {
+  const model::Call& call;
   base::Pid pid;
   const std::vector<FdEntry>& made;
   const FdNames& names;
@@ -179,9 +211,22 @@ std::string CallText::value(const Value& value, const Context& context, int dept
     return "…";  // not kept
   }
   if (const auto* time = std::get_if<syscalls::Duration>(&value.data); time && compact_) {
-    return base::human_duration(as_duration(*time));
+    const base::Nanoseconds duration = as_duration(*time);
+    return deadline(context.call, duration).value_or(base::human_duration(duration));
   }
   return base::escape_text(syscalls::to_text(value, text_limit_));
+}
+
+// A time that the call takes as a point on a clock: what was left until then when it began. nullopt
+// where the call takes durations.
+std::optional<std::string> CallText::deadline(const model::Call& call, base::Nanoseconds at) const {
+  const auto clock = deadline_clock(call);
+  if (!clock) return std::nullopt;
+  const bool wall = *clock == CLOCK_REALTIME;
+  if ((wall && !wall_offset_) || (!wall && *clock != CLOCK_MONOTONIC)) return "until a set time";
+  const base::Nanoseconds left =
+      at - call.start.since_boot - (wall ? *wall_offset_ : base::Nanoseconds{0});
+  return left.count() < 0 ? "its time is up" : base::human_duration(left) + " left";
 }
 
 // "" where the argument is not worth a word.
@@ -217,7 +262,7 @@ std::string CallText::result(const syscalls::DecodedCall& decoded, const Context
 
 std::string CallText::call(const model::Call& call, const FdNames& names) const {
   const auto decoded = syscalls::decode(call.raw, call.result, call.memory);
-  const Context context{call.pid, call.made_fds, names};
+  const Context context{call, call.pid, call.made_fds, names};
   std::string text = decoded.name + "(";
   bool first = true;
   for (std::size_t i = 0; i < decoded.args.size(); ++i) {

@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 
+#include "tracer/base/clock.h"
 #include "tracer/base/ids.h"
 #include "tracer/model/fd_tracker.h"
 #include "tracer/model/resource.h"
@@ -19,10 +21,16 @@ using FdNames = std::map<int, std::string>;
 // returns is safe for a terminal.
 class CallText {
  public:
-  // `compact`: what matters to the story only, units in words; else strace's notation.
+  // `compact`: what matters to the story only, units in words; else strace's notation. With
+  // `wall_offset`, the time of day less the monotonic clock, deadlines by the time of day can be
+  // told as what was left of them.
   CallText(const model::TaskTree& tree, const model::FdTracker& fds, bool compact,
-           std::size_t text_limit)
-      : tree_(tree), fds_(fds), compact_(compact), text_limit_(text_limit) {}
+           std::size_t text_limit, std::optional<base::Nanoseconds> wall_offset = std::nullopt)
+      : tree_(tree),
+        fds_(fds),
+        compact_(compact),
+        text_limit_(text_limit),
+        wall_offset_(wall_offset) {}
 
   // "4<pipe:25725 → P1:3, P2:3>": what it is and who has the other end; arrows show where bytes
   // flow.
@@ -45,6 +53,7 @@ class CallText {
   std::string argument(const syscalls::DecodedCall& decoded, std::size_t index,
                        const Context& context) const;
   std::string result(const syscalls::DecodedCall& decoded, const Context& context) const;
+  std::optional<std::string> deadline(const model::Call& call, base::Nanoseconds at) const;
   std::string other_end(base::Pid pid, const model::FdEntry& entry) const;
   std::string holders(const std::vector<model::Holder>& holders) const;
 
@@ -52,6 +61,7 @@ class CallText {
   const model::FdTracker& fds_;
   bool compact_;
   std::size_t text_limit_;
+  std::optional<base::Nanoseconds> wall_offset_;
   std::map<model::ResourceId, model::ResourceId> pairs_;
 };
 

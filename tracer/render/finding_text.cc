@@ -36,10 +36,10 @@ std::string link_sentence(const model::ChainLink& link) {
 std::string resolved_words(const model::FindingRecord& record) {
   std::string text = "WAS STUCK";
   if (record.resolved_at) {
-    text += " " + base::human_duration(*record.resolved_at - record.stalled_since);
+    text += " for " + base::human_duration(*record.resolved_at - record.stalled_since);
   }
   if (!record.resolved_by.empty()) {
-    text += " until " + terminal_text(record.resolved_by, kSentenceLimit);
+    text += ", until " + terminal_text(record.resolved_by, kSentenceLimit);
   }
   return text;
 }

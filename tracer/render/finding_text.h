@@ -18,7 +18,7 @@ std::string certainty_words(const model::Finding& finding);
 std::string verdict_sentence(const model::Finding& finding);
 // "who what · on · for 4.9 s".
 std::string link_sentence(const model::ChainLink& link);
-// "WAS STUCK 4.9 s until P1 read the pipe (fd 3)"; only for a resolved record.
+// "WAS STUCK for 4.9 s, until P1 read the pipe (fd 3)"; only for a resolved record.
 std::string resolved_words(const model::FindingRecord& record);
 
 }  // namespace stucktrace::render

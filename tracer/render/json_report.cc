@@ -13,6 +13,10 @@
 #include <vector>
 
 #include "syscalls/decode.h"
+#include "tracer/render/calm.h"
+#include "tracer/render/finding_scope.h"
+#include "tracer/render/sight.h"
+#include "tracer/render/thread_groups.h"
 
 namespace stucktrace::render {
 namespace {
@@ -134,6 +138,10 @@ struct OnJson {
         return "rwlock-writer";
       case kRwlockReader:
         return "rwlock-reader";
+      case kRuntimeLock:
+        return "runtime-lock";
+      case kMonitor:
+        return "monitor";
     }
     return "unknown";
   }
@@ -284,6 +292,28 @@ Json edge_json(const model::Edge& edge) {
           {"resource", maybe_id(edge.resource)}, {"why", edge.why}};
 }
 
+// Everybody who is stuck because of it, as groups of equal waits.
+Json behind_json(const Report& report, const Finding& finding) {
+  Json list = Json::array();
+  const std::vector<Member> members = behind(report, finding);
+  if (members.empty()) return list;
+  constexpr std::size_t kMost = 64;
+  for (const ThreadGroup& group : group_threads(members, report.snapshot->taken_at, kMost)) {
+    Json pids = Json::array();
+    Json tids = Json::array();
+    for (const Member& member : group.members) {
+      const std::int32_t pid = member.process->pid.value();
+      if (pids.empty() || pids.back() != pid) pids.push_back(pid);
+      tids.push_back(member.thread->tid.value());
+    }
+    list.push_back({{"pids", pids},
+                    {"tids", tids},
+                    {"what", group.what},
+                    {"longest_ms", maybe_ms(group.longest)}});
+  }
+  return list;
+}
+
 Json finding_json(const Finding& finding, const Report& report) {
   Json chain = Json::array();
   for (const model::ChainLink& link : finding.chain) {
@@ -316,12 +346,15 @@ Json finding_json(const Finding& finding, const Report& report) {
           {"explanation", finding.explanation},
           {"evidence", finding.evidence},
           {"remedy", finding.remedy},
-          {"also_blocked", numbers(finding.also_blocked)}};
+          {"also_blocked", numbers(finding.also_blocked)},
+          {"behind", behind_json(report, finding)},
+          {"certain_by", certain_by(report, finding)}};
 }
 
 Json record_json(const model::FindingRecord& record, const Report& report) {
   const base::Instant until = record.resolved_at.value_or(report.taken_at);
   return {{"finding", finding_json(record.finding, report)},
+          {"seen_after_ms", maybe_ms(age_when_seen({&record.finding, &record}))},
           {"stalled_ms", ms(until - record.stalled_since)},
           {"first_reported_at_ms", ms(record.first_reported - report.taken_at)},
           {"resolved_at_ms",
@@ -329,15 +362,34 @@ Json record_json(const model::FindingRecord& record, const Report& report) {
           {"resolved_by", record.resolved_by}};
 }
 
+// ---- trees and the look -------------------------------------------------------------------------
+
+Json trees_json(const Report& report) {
+  Json list = Json::array();
+  for (const TreeActivity& tree : tree_activities(report)) {
+    list.push_back({{"pid", tree.root->pid.value()},
+                    {"processes", tree.processes},
+                    {"threads", tree.threads},
+                    {"verdict", to_string(tree.verdict)},
+                    {"activity", tree.text}});
+  }
+  return list;
+}
+
+Json look_json(const std::optional<model::Look>& look) {
+  if (!look) return nullptr;
+  return {{"whole_machine", look->whole_machine},
+          {"processes", look->processes},
+          {"threads", look->threads},
+          {"settle_ms", ms(look->settle)},
+          {"took_ms", ms(look->took)}};
+}
+
 }  // namespace
 
 std::string json_report(const Report& report) {
-  std::vector<std::string> unseen = report.could_not_see;
   Json resources = Json::array();
   if (report.snapshot) {
-    for (const std::string& each : report.snapshot->could_not_see) {
-      if (std::ranges::find(unseen, each) == unseen.end()) unseen.push_back(each);
-    }
     for (const auto& [id, resource] : report.snapshot->resources) {
       resources.push_back(resource_json(resource));
     }
@@ -345,8 +397,8 @@ std::string json_report(const Report& report) {
   Json edges = Json::array();
   for (const model::Edge& edge : report.diagnosis.edges) edges.push_back(edge_json(edge));
   Json findings = Json::array();
-  for (const Finding& finding : report.diagnosis.findings) {
-    findings.push_back(finding_json(finding, report));
+  for (const Finding* finding : findings_by_weight(report)) {
+    findings.push_back(finding_json(*finding, report));
   }
   Json history = Json::array();
   for (const model::FindingRecord& record : report.history) {
@@ -356,7 +408,10 @@ std::string json_report(const Report& report) {
                     {"tool", {{"name", "stucktrace"}, {"version", report.tool_version}}},
                     {"taken_at", iso_time(report.taken_wall)},
                     {"host", {{"system", report.host}}},
-                    {"could_not_see", unseen},
+                    {"look", look_json(report.look)},
+                    {"could_not_see", unseen_sentences(report)},
+                    {"ways_in", report.ways_in},
+                    {"trees", trees_json(report)},
                     {"processes", processes_json(report)},
                     {"resources", std::move(resources)},
                     {"edges", std::move(edges)},

@@ -32,6 +32,8 @@ struct TimelineOptions {
   std::optional<syscalls::TraceSet> trace;
   bool color = false;
   std::size_t text_limit = 60;  // columns of one quoted string or path
+  // The time of day less the monotonic clock: for deadlines that are set by the former.
+  std::optional<base::Nanoseconds> wall_offset;
 };
 
 // The trace as lines for a person, while it runs or from a recording: the same events give the same

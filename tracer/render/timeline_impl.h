@@ -41,7 +41,7 @@ class TextTimeline::Impl {
         zero_(zero),
         sink_(std::move(sink)),
         paint_(options_.color),
-        words_(tree_, fds_, story(), options_.text_limit) {}
+        words_(tree_, fds_, story(), options_.text_limit, options_.wall_offset) {}
 
   void on_event(const model::Event& event);
   void finding(const model::FindingRecord& record);

@@ -54,7 +54,9 @@ struct OnText {
     if (on.role == kJoin && on.owner) return fmt::format("joins thread {}", *on.owner);
     const char* what = on.role == kMutex || on.role == kPiMutex               ? "mutex"
                        : on.role == kRwlockWriter || on.role == kRwlockReader ? "read-write lock"
-                                                                              : "futex";
+                       : on.role == kRuntimeLock ? "lock of the interpreter"
+                       : on.role == kMonitor     ? "Java monitor"
+                                                 : "futex";
     std::string text = fmt::format("waits for {} {:#x}", what, on.address.value());
     if (on.owner) {
       text +=
@@ -80,6 +82,27 @@ struct OnText {
   }
 };
 
+std::string_view kind_phrase(WaitKind kind) {
+  switch (kind) {
+    case WaitKind::kRunning:
+      return "running";
+    case WaitKind::kStopped:
+      return "stopped";
+    case WaitKind::kSleep:
+      return "sleeps";
+    case WaitKind::kMultiplex:
+      return "waits for any of several (poll)";
+    case WaitKind::kFutex:
+      return "waits to be woken (futex)";
+    case WaitKind::kChildWait:
+      return "waits for its children";
+    case WaitKind::kSignalWait:
+      return "waits for a signal";
+    default:
+      return to_string(kind);
+  }
+}
+
 std::string_view base_name(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
 }
@@ -90,7 +113,7 @@ std::string wait_word(const model::Thread& thread) {
   return std::string(to_string(thread.wait.kind));
 }
 
-std::string wait_text(const model::Thread& thread) {
+std::string wait_thing_text(const model::Thread& thread) {
   const model::Wait& wait = thread.wait;
   if (wait.kind == WaitKind::kRunning) return "running";
   if (wait.kind == WaitKind::kStopped) return "stopped";
@@ -101,21 +124,47 @@ std::string wait_text(const model::Thread& thread) {
     text += std::visit(OnText{wait.kind}, wait.on[i]);
   }
   if (wait.on.size() > kShown) text += fmt::format(" or {} more", wait.on.size() - kShown);
-  if (text.empty()) {
-    text = thread.call_text.empty() || wait.kind == WaitKind::kSleep
-               ? std::string(to_string(wait.kind))
-               : terminal_text(thread.call_text, 80);
+  if (!text.empty()) return text;
+  // The arguments of a sleep say nothing beyond the time that is left.
+  return thread.call_text.empty() || wait.kind == WaitKind::kSleep
+             ? std::string(kind_phrase(wait.kind))
+             : terminal_text(thread.call_text, 80);
+}
+
+std::string polling_text(const model::Thread& thread) {
+  if (!thread.wait.polling) return {};
+  std::string text = ", asking again and again";
+  if (!thread.wait.polling_text.empty()) text += ": " + terminal_text(thread.wait.polling_text);
+  return text;
+}
+
+std::string wait_kind_text(const model::Thread& thread) {
+  const model::Wait& wait = thread.wait;
+  if (wait.on.size() != 1) return std::string(kind_phrase(wait.kind));
+  if (const auto* on = std::get_if<model::OnFd>(&wait.on[0])) {
+    const std::string_view does = verb(wait.kind, on->direction);
+    const std::string_view towards = does == "writes" ? " to" : does == "reads" ? " from" : "";
+    return fmt::format("{}{} a {}", does, towards, model::kind_word(on->resource.kind));
   }
+  if (const auto* on = std::get_if<model::OnFutex>(&wait.on[0])) {
+    if (on->role == model::OnFutex::Role::kJoin) return "joins a thread";
+    return on->owner ? "waits for a lock that another thread holds" : "waits to be woken (futex)";
+  }
+  if (std::holds_alternative<model::OnChildren>(wait.on[0])) return "waits for its children";
+  if (std::holds_alternative<model::OnLock>(wait.on[0])) return "waits for a file lock";
+  return std::string(kind_phrase(wait.kind));
+}
+
+std::string wait_text(const model::Thread& thread) {
+  const model::Wait& wait = thread.wait;
+  std::string text = wait_thing_text(thread);
+  if (wait.kind == WaitKind::kRunning || wait.kind == WaitKind::kStopped) return text;
   if (wait.remaining) {
     text += ", " + base::human_duration(*wait.remaining) + " left";
   } else if (wait.timeout) {
     text += ", at most " + base::human_duration(*wait.timeout);
   }
-  if (wait.polling) {
-    text += ", asking again and again";
-    if (!wait.polling_text.empty()) text += ": " + terminal_text(wait.polling_text);
-  }
-  return text;
+  return text + polling_text(thread);
 }
 
 std::string frame_text(const model::PythonFrame& frame) {

@@ -38,7 +38,7 @@ model::Report full_report() {
                     group,
                     futex,
                     model::OnTask{Pid{3}},
-                    model::OnLock{file, {Pid{4}}, "POSIX WRITE 0-EOF"},
+                    model::OnLock{file, {Pid{4}}, "POSIX WRITE 0-EOF", Pid{5}},
                     model::OnSignal{},
                     model::OnOutside{"10.1.2.3:443"},
                     model::OnUnknown{"no permission"}};
@@ -69,8 +69,9 @@ TEST(JsonReport, OneLineInTheSchemasOrder) {
   std::vector<std::string> keys;
   const ordered_json report = ordered_json::parse(text);
   for (const auto& [key, value] : report.items()) keys.push_back(key);
-  EXPECT_THAT(keys, testing::ElementsAre("schema", "tool", "taken_at", "host", "could_not_see",
-                                         "processes", "resources", "edges", "findings", "history"));
+  EXPECT_THAT(keys, testing::ElementsAre("schema", "tool", "taken_at", "host", "look",
+                                         "could_not_see", "ways_in", "trees", "processes",
+                                         "resources", "edges", "findings", "history"));
 }
 
 TEST(JsonReport, HasTheWholeStory) {

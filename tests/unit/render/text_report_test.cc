@@ -70,8 +70,10 @@ TEST(TextReport, WhatIsOverIsTold) {
   record.resolved_at = EventScript::at_ms(5003);
   record.resolved_by = "P1 read the pipe (fd 3)";
   report.history = {record};
-  EXPECT_THAT(text_report(report, {.width = 0}),
-              StartsWith("WAS STUCK 4.9 s until P1 read the pipe (fd 3): P2 python3"));
+  EXPECT_THAT(
+      text_report(report, {.width = 0}),
+      StartsWith("WAS STUCK for 4.9 s, until P1 read the pipe (fd 3). As seen 1.2 s into it: "
+                 "P2 python3"));
   // A last sample from before the end does not make it present again.
   report.diagnosis.findings = {record.finding};
   EXPECT_THAT(text_report(report, {}), AllOf(StartsWith("WAS STUCK"), Not(HasSubstr("1 of 2"))));
@@ -79,7 +81,7 @@ TEST(TextReport, WhatIsOverIsTold) {
   record.resolved_at.reset();
   report.history.push_back(record);
   EXPECT_THAT(text_report(report, {.width = 0}),
-              AllOf(StartsWith("STUCK until"), HasSubstr("\n2. WAS STUCK 4.9 s")));
+              AllOf(StartsWith("STUCK until"), HasSubstr("\n2. WAS STUCK for 4.9 s")));
 }
 
 TEST(TextReport, SeveralFindingsAreNumberedInTheirOrder) {
@@ -126,7 +128,7 @@ TEST(TextReport, NothingStuckSaysWhatHappensInstead) {
   EXPECT_EQ(text,
             "Nothing is stuck: 2 processes, 3 threads: 2 waiting, 1 running.\n"
             "\n"
-            "  P1 python3 (4711)  reads pipe:25730 (fd 5), 3.8 s left, for 1.2 s\n"
+            "  P1 python3 (4711)  reads pipe:25730 (fd 5) in wait, 3.8 s left, for 1.2 s\n"
             "  P2 python3 (4712)  joins thread 4714, for 1.2 s\n"
             "  P2 python3 (4712)  writes pipe:25725 (fd 4), for 1.2 s\n");
 }
@@ -148,7 +150,7 @@ TEST(TextReport, EqualThreadsShareALine) {
   report.snapshot = snapshot;
   std::string text = text_report(report, {});
   EXPECT_LT(line_count(text), 10U);
-  EXPECT_THAT(text, HasSubstr("P2 python3 (4712)  500 threads: waits for futex 0x7000"));
+  EXPECT_THAT(text, HasSubstr("P2 python3 (4712)  500 threads (worker): waits for futex 0x7000"));
   EXPECT_THAT(text,
               StartsWith("Nothing is stuck: 2 processes, 503 threads: 502 waiting, 1 running"));
 
@@ -159,7 +161,7 @@ TEST(TextReport, EqualThreadsShareALine) {
   }
   text = text_report(report, {});
   EXPECT_LT(line_count(text), 60U);
-  EXPECT_THAT(text, HasSubstr("500 threads: futex, such as: waits for futex 0x8000"));
+  EXPECT_THAT(text, HasSubstr("500 threads (worker): waits to be woken (futex)\n"));
 }
 
 TEST(TextReport, DescribesEveryKindOfWait) {
@@ -203,7 +205,7 @@ TEST(TextReport, StacksOnRequest) {
   const std::string text = text_report(report, {.stacks = true});
   EXPECT_THAT(text, HasSubstr("      py /usr/lib/python3.11/multiprocessing/popen_fork.py:40 wait\n"
                               "      at poll+0x4f (libc.so.6)\n"));
-  EXPECT_THAT(text, HasSubstr("thread 4714 QueueFeederThread: writes pipe:25725 (fd 4)"));
+  EXPECT_THAT(text, HasSubstr("P2 python3 (4712), thread 4714 (QueueFeederThread): writes pipe"));
 }
 
 TEST(TextReport, WhatWasNotSeenIsCountedNotHidden) {

@@ -425,11 +425,11 @@ TEST(TextTimeline, FindingIsToldInFullOnce) {
   lines.clear();
   record.resolved_at = EventScript::at_ms(5003);
   timeline.finding(record);
-  EXPECT_THAT(lines, ElementsAre("    5.003  P2.T2   4712/4714    WAS STUCK 4.9 s"));
+  EXPECT_THAT(lines, ElementsAre("    5.003  P2.T2   4712/4714    WAS STUCK for 4.9 s"));
   lines.clear();
   record.stalled_since = EventScript::at_ms(4000);  // one never told before
   timeline.finding(record);
-  EXPECT_THAT(lines[0], HasSubstr("WAS STUCK 1 s: P2 python3 (pid 4712) said"));
+  EXPECT_THAT(lines[0], HasSubstr("WAS STUCK for 1 s: P2 python3 (pid 4712) said"));
 }
 
 // ---- hostile ------------------------------------------------------------------------------------
