@@ -96,8 +96,8 @@ class Finder {
   }
 
   // The circle a person would draw. A delivery's (or a request's) goes through whoever else could
-  // take it: its own process often holds the other end only by inheritance. Who waits for the end of a
-  // process waits for its main thread first.
+  // take it: its own process often holds the other end only by inheritance. Who waits for the end
+  // of a process waits for its main thread first.
   std::vector<NodeIndex> telling_cycle(NodeIndex lead, const NodeSet& allowed) const {
     std::vector<NodeIndex> cycle;
     if (owed(lead)) {

@@ -125,7 +125,8 @@ std::vector<NodeIndex> reachable(const Graph& graph, NodeIndex from, const NodeS
 NodeSet reaching(const Graph& graph, const std::vector<NodeIndex>& targets, const NodeSet& enter) {
   NodeSet reach(graph.size(), false);
   Waiters waiters(graph);
-  // Every thread of a group but the waiter itself: two targets of one process reach all its waiters.
+  // Every thread of a group but the waiter itself: two targets of one process reach all its
+  // waiters.
   std::vector<std::size_t> asked(graph.group_count(), 0);
   std::deque<NodeIndex> queue(targets.begin(), targets.end());
   const auto visit = [&](NodeIndex waiter) {

@@ -112,8 +112,8 @@ struct Resource {
   bool listening = false;                       // sockets that accept
   std::optional<std::uint64_t> backlog;         // listen sockets: limit
   std::optional<std::uint64_t> backlog_queued;  // listen sockets: connections not yet accepted
-  // A connection that lies in its listener's backlog; `holders` are those of the listener. It has no
-  // inode of its own: in its id `device` is the listener's inode, `inode` that of the other end.
+  // A connection that lies in its listener's backlog; `holders` are those of the listener. It has
+  // no inode of its own: in its id `device` is the listener's inode, `inode` that of the other end.
   bool unaccepted = false;
 
   // System V: who did the last operation that counts for the waiter (on a semaphore: any; for

@@ -15,7 +15,8 @@ std::string wait_thing_text(const model::Thread& thread);
 std::string polling_text(const model::Thread& thread);
 // The kind in one or two words, as the JSON report has it: "futex", "pipe-read".
 std::string wait_word(const model::Thread& thread);
-// What kind of wait it is, for many threads at once: "reads from a pipe", "waits to be woken (futex)".
+// What kind of wait it is, for many threads at once: "reads from a pipe", "waits to be woken
+// (futex)".
 std::string wait_kind_text(const model::Thread& thread);
 // "queues.py:205 _feed"
 std::string frame_text(const model::PythonFrame& frame);
