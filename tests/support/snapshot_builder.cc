@@ -119,7 +119,7 @@ ThreadBuilder& ThreadBuilder::waits_for_child(std::int32_t pid, bool reports_sto
   wait(WaitKind::kChildWait, {on});
   return call(kWait4, static_cast<std::uint64_t>(pid));
 }
-ThreadBuilder& ThreadBuilder::waits_for_children(std::vector<std::int32_t> pids) {
+ThreadBuilder& ThreadBuilder::waits_for_children(const std::vector<std::int32_t>& pids) {
   model::OnChildren on;
   on.selector = -1;
   for (const std::int32_t pid : pids) on.children.emplace_back(pid);
@@ -135,7 +135,7 @@ ThreadBuilder& ThreadBuilder::waits_on_condition(std::uint64_t address) {
   return call(kFutex, address, 0x189);
 }
 ThreadBuilder& ThreadBuilder::waits_on_shared_futex(std::uint64_t inode,
-                                                    std::vector<std::int32_t> sharers) {
+                                                    const std::vector<std::int32_t>& sharers) {
   model::OnFutex on;
   on.futex = {ResourceKind::kFutex, 0x100000001, inode, 8};
   on.is_private = false;
@@ -314,7 +314,7 @@ ProcessBuilder& ProcessBuilder::holds(const ResourceId& id, int fd, FdMode mode)
   tree_.resource(id).holders.push_back({pid_, fd, mode});
   return *this;
 }
-ProcessBuilder& ProcessBuilder::catches(std::vector<int> signals) {
+ProcessBuilder& ProcessBuilder::catches(const std::vector<int>& signals) {
   std::uint64_t mask = 0;
   for (const int signo : signals) mask |= std::uint64_t{1} << static_cast<unsigned>(signo - 1);
   get().caught_signals = mask;

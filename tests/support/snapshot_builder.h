@@ -37,10 +37,11 @@ class ThreadBuilder {
   // poll(2) of these; none = a sleep in poll().
   ThreadBuilder& polls(std::vector<model::OnFd> fds);
   ThreadBuilder& waits_for_child(std::int32_t pid, bool reports_stops = false);
-  ThreadBuilder& waits_for_children(std::vector<std::int32_t> pids);
+  ThreadBuilder& waits_for_children(const std::vector<std::int32_t>& pids);
   // A futex nothing is known about: condition, semaphore, a runtime's lock.
   ThreadBuilder& waits_on_condition(std::uint64_t address = 0x1000);
-  ThreadBuilder& waits_on_shared_futex(std::uint64_t inode, std::vector<std::int32_t> sharers);
+  ThreadBuilder& waits_on_shared_futex(std::uint64_t inode,
+                                       const std::vector<std::int32_t>& sharers);
   ThreadBuilder& waits_for_lock(std::uint64_t address, std::int32_t owner, bool alive = true);
   ThreadBuilder& joins(std::int32_t tid);
   ThreadBuilder& waits_for_file_lock(std::uint64_t inode, std::int32_t owner);
@@ -92,7 +93,7 @@ class ProcessBuilder {
   ProcessBuilder& unaccepted(std::uint64_t inode, int fd, std::uint64_t peer,
                              std::int32_t listener);
   ProcessBuilder& holds(const model::ResourceId& id, int fd, model::FdMode mode);
-  ProcessBuilder& catches(std::vector<int> signals);
+  ProcessBuilder& catches(const std::vector<int>& signals);
   ProcessBuilder& tty(int fd);
   ProcessBuilder& output_tail(int fd, std::string path, std::string last_line);
   ProcessBuilder& zombie();
