@@ -74,7 +74,7 @@ _stucktrace() {
   case $command in
     run) options+=" $tracing" ;;
     attach) options+=" $tracing --for --until-stuck --no-children" ;;
-    explain) options+=" --all --timeout --stacks --stuck-after --settle --announce" ;;
+    explain) options+=" --tree --all --timeout --stacks --stuck-after --settle --announce" ;;
     watch) options="--color --help --interval --exit --stuck-after --settle --announce" ;;
     demo) options+=" $tracing --healthy" ;;
     replay) options+=" --announce" ;;

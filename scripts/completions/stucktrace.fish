@@ -48,6 +48,7 @@ complete -c stucktrace -n $attach -l no-children -d 'Only the named processes an
 
 set -l explain '__fish_seen_subcommand_from explain'
 complete -c stucktrace -n $explain -l all -d 'Search the whole machine'
+complete -c stucktrace -n $explain -l tree -d 'From the outermost ancestor of the session'
 complete -c stucktrace -n $explain -l timeout -x -d 'How long a look may take'
 complete -c stucktrace -n $explain -l stacks -d 'Stacks of all threads'
 complete -c stucktrace -n $explain -l settle -x -d 'Time between the samples'

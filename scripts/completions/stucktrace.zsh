@@ -65,6 +65,7 @@ _stucktrace() {
       ;;
     explain)
       _arguments $common '--all[search the whole machine]' \
+        '--tree[from the outermost ancestor of the session]' \
         '--timeout=[how long a look may take]:time:' '--stacks[stacks of all threads]' \
         '--stuck-after=[look into waits this old]:time:' '--settle=[time between the samples]:time:' \
         '*--announce=[output that announces completion]:regex:' '*:pid:_pids'

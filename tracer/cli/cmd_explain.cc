@@ -21,6 +21,7 @@ struct ExplainOptions {
   CommonOptions common;
   std::vector<std::string> pids;
   bool all = false;
+  bool tree = false;
   bool all_stacks = false;
   std::string time_limit = "5s";
 };
@@ -40,6 +41,7 @@ base::Result<std::vector<base::Pid>> roots_to_look_at(const ExplainOptions& opti
   for (const base::Pid pid : *pids) {
     if (const auto may = may_look(pid); !may) return base::Failure{may.error()};
   }
+  if (options.tree) std::ranges::transform(*pids, pids->begin(), tree_root);
   return pids;
 }
 
@@ -53,6 +55,24 @@ std::vector<base::Pid> involved(const model::Diagnosis& diagnosis) {
   std::ranges::sort(pids);
   pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
   return pids;
+}
+
+// Threads in a futex may wait for a lock whose owner shows in frames alone.
+void add_suspects(const model::Snapshot& snapshot, std::vector<base::Pid>& pids) {
+  constexpr std::size_t kMaxThreads = 5000;
+  std::size_t threads = 0;
+  for (const model::Process& process : snapshot.processes) {
+    const bool waits = std::ranges::any_of(process.threads, [](const model::Thread& thread) {
+      const bool futex = thread.wait.kind == model::WaitKind::kFutex ||
+                         thread.wait.kind == model::WaitKind::kThreadJoin;
+      return futex && !thread.wait.timeout && !thread.wait.remaining;
+    });
+    if (!waits || threads + process.threads.size() > kMaxThreads) continue;
+    threads += process.threads.size();
+    pids.push_back(process.pid);
+  }
+  std::ranges::sort(pids);
+  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
 }
 
 // What was looked at, and the sample to tell from.
@@ -87,8 +107,9 @@ base::Result<Looked> look(const ExplainOptions& options, const Settings& setting
   looked.look.whole_machine = options.all;
   looked.look.settle = settings.settle;
   if (!options.all) return looked;
-  // A whole machine is searched without stacks; only what is stuck is worth them.
+  // A whole machine is searched without stacks; only what is stuck, or may be, is worth them.
   request.roots = involved(looked.diagnosis);
+  add_suspects(*looked.all, request.roots);
   if (request.roots.empty()) return looked;
   request.stacks = true;
   auto closer = take_sample(request);
@@ -155,6 +176,8 @@ void add_explain(CLI::App& app, Action& action) {
       "explain", "say who waits for whom, and why: two looks, nothing is stopped");
   auto options = std::make_shared<ExplainOptions>();
   command->add_option("pid", options->pids, "the roots of the trees to look at");
+  command->add_flag("--tree", options->tree,
+                    "the whole tree: from the outermost ancestor in the same session");
   command->add_flag("--all", options->all, "search the whole machine for what is stuck");
   command
       ->add_option("--timeout", options->time_limit,

@@ -84,6 +84,22 @@ std::vector<base::Pid> tree_of(base::Pid root) {
   return tree;
 }
 
+base::Pid tree_root(base::Pid pid) {
+  constexpr int kMaxDepth = 1000;  // /proc is read at different times: there might be a loop
+  const kernel::Procfs procfs;
+  const auto start = procfs.stat(pid);
+  if (!start) return pid;
+  base::Pid root = pid;
+  base::Pid parent{start->parent};
+  for (int depth = 0; depth < kMaxDepth && parent; ++depth) {
+    const auto stat = procfs.stat(parent);
+    if (!stat || stat->session != start->session) break;
+    root = parent;
+    parent = base::Pid{stat->parent};
+  }
+  return root;
+}
+
 std::vector<base::Pid> machine_roots() {
   constexpr std::uint64_t kKernelThread = 0x00200000;  // PF_KTHREAD
   const kernel::Procfs procfs;

@@ -21,6 +21,10 @@ base::Error explain_attach_failure(base::Pid pid, const base::Error& error);
 // The process and its descendants, parents first.
 std::vector<base::Pid> tree_of(base::Pid root);
 
+// The outermost process of the session that `pid` belongs to, and of which it is a descendant: the
+// command line, job or service it is part of. The process itself where it leads its session.
+base::Pid tree_root(base::Pid pid);
+
 // The roots of everything on the machine but kernel threads.
 std::vector<base::Pid> machine_roots();
 

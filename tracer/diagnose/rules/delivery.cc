@@ -106,7 +106,8 @@ void explain_delivery(const RuleContext& context, const Case& found, model::Find
         "Nothing in this circle can go on by itself, and nobody else can "
         "break it.");
   }
-  if (end.own_fd && !end.processes.empty()) {
+  const bool breaks = container(*fd) != "message queue";  // only pipes and sockets know EPIPE
+  if (breaks && end.own_fd && !end.processes.empty()) {
     finding.explanation.push_back(
         fmt::format("{} itself also holds the read end (fd {}): even if every other reader died, "
                     "the write would not fail with EPIPE, it would stay blocked.",

@@ -246,16 +246,18 @@ std::vector<std::string> explanation(const RuleContext& context, const Sleepers&
     sentences.push_back(fmt::format("{} is in {}.", thread_name(lead), found.phase->frame));
   }
   constexpr std::size_t kTold = 4;
-  sentences.push_back(fmt::format("{} {}.", who(lead), what(context, found.lead)));
+  std::string sleepers = fmt::format("{} {}", who(lead), what(context, found.lead));
+  std::size_t told = 1;
   for (const NodeIndex index : found.all) {
-    if (index == found.lead) continue;
-    if (sentences.size() > kTold) {
-      sentences.push_back(fmt::format("So do {} threads in all.", found.all.size()));
-      break;
-    }
-    sentences.push_back(
-        fmt::format("{} {}.", thread_name(context.graph[index]), what(context, index)));
+    if (index == found.lead || told > kTold) continue;
+    const Node& node = context.graph[index];
+    sleepers += fmt::format("; {} {}", node.pid() == lead.pid() ? thread_name(node) : who(node),
+                            what(context, index));
+    ++told;
   }
+  const std::size_t more = found.all.size() - told;
+  if (more > 0) sleepers += fmt::format("; {} more likewise", more);
+  sentences.push_back(sleepers + ".");
   const bool elsewhere = std::ranges::any_of(
       found.all, [&](NodeIndex index) { return context.graph[index].pid() != lead.pid(); });
   if (elsewhere) {

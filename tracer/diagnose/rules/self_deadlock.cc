@@ -30,6 +30,12 @@ void tell_request(const RuleContext& context, const Case& found, model::Finding&
       fmt::format("Only {} holds the listening socket, and none of its threads can go on to accept "
                   "the connection.",
                   process_short(*node.process))};
+  if (const model::OnFd* fd = first_fd(node)) {
+    finding.evidence.push_back(
+        fmt::format("the other end of {} is no process's descriptor: nobody has accepted it "
+                    "(sock_diag)",
+                    model::to_string(fd->resource)));
+  }
   finding.remedy =
       "Do not send a request to the own server from the thread that serves it: call the code "
       "directly, or serve requests in another thread.";
