@@ -144,6 +144,9 @@ NodeSet reaching(const Graph& graph, const std::vector<NodeIndex>& targets, cons
       if (waiter != at) visit(waiter);
     }
   }
+  for (const NodeIndex target : targets) {
+    if (graph[target].waits_for_itself) reach[target] = true;
+  }
   return reach;
 }
 

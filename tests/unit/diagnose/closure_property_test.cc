@@ -126,6 +126,11 @@ TEST_P(RandomWaits, AlgorithmsMatchTheirDefinitions) {
       for (const NodeIndex j : reachable(graph, i, stuck)) {
         EXPECT_TRUE(reach[i][j] || (i == j && graph[i].waits_for_itself)) << i << " " << j;
       }
+      const NodeSet behind = reaching(graph, {i}, stuck);
+      for (NodeIndex j = 0; j < graph.size(); ++j) {
+        if (!stuck[j]) continue;
+        EXPECT_EQ(behind[j], reach[j][i] || (i == j && graph[i].waits_for_itself)) << j << " " << i;
+      }
       const auto cycle = shortest_cycle(graph, i, stuck);
       EXPECT_EQ(!cycle.empty(), in_knot[i]);
       if (cycle.size() < 2) continue;
