@@ -77,7 +77,7 @@ class Filler {
     } else if constexpr (kIsArray<T>) {
       for (auto& element : value) fill(element);
     } else if constexpr (std::same_as<T, syscalls::CapturedMemory>) {
-      for (const std::size_t size : {5, 0, 3}) {
+      for (const std::size_t size : {5U, 0U, 3U}) {
         const auto text = make<std::string>();
         value.add(make<base::RemoteAddr>(),
                   std::as_bytes(std::span{text.data(), std::min(size, text.size())}));

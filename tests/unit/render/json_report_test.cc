@@ -170,7 +170,7 @@ class Structure {
     if (!value.is_object() || !rule.contains("properties")) return;
     for (const auto& [key, member] : value.items()) {
       if (!rule["properties"].contains(key)) {
-        errors_.push_back(path + "." + key + ": unknown");
+        errors_.push_back(fmt::format("{}.{}: unknown", path, key));
       } else {
         check(member, rule["properties"][key], fmt::format("{}.{}", path, key));
       }

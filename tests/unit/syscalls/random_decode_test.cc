@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "syscalls/table.h"
-#include "tests/fuzz/fuzz_decode.cc"  // the same harness, driven by a fixed seed
+// The same harness, driven by a fixed seed.
+#include "tests/fuzz/fuzz_decode.cc"  // NOLINT(bugprone-suspicious-include)
 
 namespace stucktrace::syscalls {
 namespace {

@@ -19,7 +19,6 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::Not;
 
 // Tells that it runs and blocks in read(0), two named functions deep.

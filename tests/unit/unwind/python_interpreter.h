@@ -1,6 +1,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -64,7 +65,8 @@ class RunningScript {
     posix_spawnattr_setpgroup(&attributes, 0);
     std::vector<std::string> words;
     for (char** word = environ; *word != nullptr; ++word) words.emplace_back(*word);
-    for (const auto& [name, value] : environment) words.push_back(name + "=" + value);
+    for (const auto& [name, value] : environment)
+      words.push_back(fmt::format("{}={}", name, value));
     std::vector<char*> variables;
     for (std::string& word : words) variables.push_back(word.data());
     variables.push_back(nullptr);
