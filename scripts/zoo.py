@@ -198,8 +198,12 @@ def describe(report, finding):
     tids = list(finding["cycle"]) or [finding["tid"]]
     tids += [step["tid"] for step in finding["chain"] if step["tid"] not in tids]
     known = [threads[tid] for tid in tids if tid in threads]
-    strangers = {process["pid"] for process in report["processes"] if not process["in_tree"]}
-    return {"stranger": {pid for pid, _ in known} <= strangers,
+    cycle = finding["cycle"]
+    steps = zip(cycle, cycle[1:] + cycle[:1]) if len(cycle) > 1 else ()
+    released_by = collections.defaultdict(set)
+    for edge in report["edges"]:
+        released_by[edge["from"]].update(edge["to"])
+    return {"edges": all(to in released_by[waiter] for waiter, to in steps),
             "rule": finding["rule"], "certainty": finding["certainty"],
             "processes": len({pid for pid, _ in known}), "kinds": sorted(kind for _, kind in known),
             "headline": finding["headline"]}
@@ -215,7 +219,7 @@ class Outcome:
         self.entry = entry
         self.found = []
         self.complaints = []
-        self.right = self.kinds_right = self.accused = False
+        self.right = self.kinds_right = self.edges_right = self.accused = False
         self.times = []
         self.settled_after = None
         self.skipped = None
@@ -224,9 +228,7 @@ class Outcome:
     def judge(self, report):
         """Sets what one report is worth. True when nothing better can come."""
         entry = self.entry
-        found = [describe(report, finding) for finding in report["findings"]]
-        # True of a neighbour, but not asked for: not the answer, nor an accusation.
-        self.found = [each for each in found if not each["stranger"]]
+        self.found = [describe(report, finding) for finding in report["findings"]]
         self.complaints = []
         good = [each for each in self.found if each["rule"] in entry["expected"]]
         wrong = [each for each in self.found if each["rule"] not in entry["expected"]]
@@ -249,11 +251,15 @@ class Outcome:
         self.right = True
         self.kinds_right = any(contains(each["kinds"], entry["kinds"]) and
                                each["processes"] >= entry["processes"] for each in best)
+        # Each step of the circle told must be an edge of the graph.
+        self.edges_right = all(each["edges"] for each in best)
+        if not self.edges_right:
+            self.complaints.append("a step of the circle is no edge of the graph")
         if not self.kinds_right:
             self.complaints.append("waits: %s in %d process(es), not %s in %d" % (
                 ", ".join(best[0]["kinds"]), best[0]["processes"], ", ".join(entry["kinds"]),
                 entry["processes"]))
-        return self.kinds_right and not wrong
+        return self.kinds_right and self.edges_right and not wrong
 
     def verdict(self):
         if self.skipped:
@@ -265,11 +271,13 @@ class Outcome:
         if not self.entry["expected"]:
             return "right"
         if self.right:
-            return "right" if self.kinds_right else "WRONG WAITS"
+            if not self.kinds_right:
+                return "WRONG WAITS"
+            return "right" if self.edges_right else "WRONG EDGES"
         return "known gap" if "known_gap" in self.entry else "MISSED"
 
     def failed(self):
-        return self.verdict() in ("BROKEN", "FALSE ALARM", "MISSED")
+        return self.verdict() in ("BROKEN", "FALSE ALARM", "MISSED", "WRONG WAITS", "WRONG EDGES")
 
     def as_json(self):
         return {"name": self.entry["name"], "verdict": self.verdict(), "findings": self.found,
@@ -349,10 +357,12 @@ def show(outcomes, seconds):
     healthy = [outcome for outcome in here if not outcome.entry["expected"]]
     times = sorted(each for outcome in here for each in outcome.times)
     count = collections.Counter(outcome.verdict() for outcome in outcomes)
-    print("%d hangs: %d found, %d with the right waits, %d missed, %d known gap(s)" % (
-        len(hangs), sum(outcome.right for outcome in hangs),
-        sum(outcome.right and outcome.kinds_right for outcome in hangs), count["MISSED"],
-        count["known gap"]))
+    print("%d hangs: %d found, %d with the right waits, %d with the right edges, %d missed, "
+          "%d known gap(s)" % (
+              len(hangs), sum(outcome.right for outcome in hangs),
+              sum(outcome.right and outcome.kinds_right for outcome in hangs),
+              sum(outcome.right and outcome.edges_right for outcome in hangs), count["MISSED"],
+              count["known gap"]))
     print("%d healthy; %d false alarm(s) in all; %d skipped; %d broken" % (
         len(healthy), count["FALSE ALARM"], count["skipped"], count["BROKEN"]))
     if times:
