@@ -47,7 +47,7 @@ base::Result<std::string> find_command(const std::string& name, std::string_view
   }
   std::optional<std::string> unusable;
   for (const std::string_view directory : base::split(search_path, ':')) {
-    const std::string path =
+    std::string path =
         fmt::format("{}/{}", directory.empty() ? std::string_view{"."} : directory, name);
     const base::Errno why = executable_or_why_not(path);
     if (why.value() == 0) return path;

@@ -84,7 +84,7 @@ void add_refused(model::Report& report, const model::Snapshot& snapshot,
                               ? "run stucktrace on the host, outside of the container"
                               : "with more permission it shows: sudo " + again(report);
   if (why.empty()) report.ways_in.push_back(way);
-  for (const std::string& cause : why) report.ways_in.push_back(cause + "; " + way);
+  for (const std::string& cause : why) report.ways_in.push_back(fmt::format("{}; {}", cause, way));
 }
 
 void add_surroundings(model::Report& report, const kernel::Procfs& procfs) {

@@ -22,7 +22,7 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
                                                                Output& timeline_out) {
   auto analysis = Analysis::create(settings.diagnosis);
   if (!analysis) return base::Failure{analysis.error()};
-  std::unique_ptr<LiveSession> session(new LiveSession(settings, std::move(plan), clock, log));
+  std::unique_ptr<LiveSession> session(new LiveSession(settings, std::move(plan), log));
   session->analysis_ = std::move(*analysis);
   session->started_ = clock.now();
   session->started_wall_ = clock.wall();

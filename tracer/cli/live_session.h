@@ -51,10 +51,9 @@ class LiveSession final : public model::EventSink, public engine::TickObserver {
   model::Report report() const;
 
  private:
-  LiveSession(const Settings& settings, SessionPlan plan, const base::Clock& clock, base::Log& log)
+  LiveSession(const Settings& settings, SessionPlan plan, base::Log& log)
       : settings_(settings),
         plan_(std::move(plan)),
-        clock_(clock),
         log_(log),
         watch_(settings.diagnosis.stuck_after) {}
   void take_sample();
@@ -63,7 +62,6 @@ class LiveSession final : public model::EventSink, public engine::TickObserver {
 
   const Settings& settings_;
   SessionPlan plan_;
-  const base::Clock& clock_;
   base::Log& log_;
   std::unique_ptr<Analysis> analysis_;
   std::unique_ptr<record::Writer> writer_;
