@@ -66,7 +66,7 @@ std::optional<model::Sample> Sampler::take() {
   return std::exchange(done_, std::nullopt);
 }
 
-void Sampler::work(std::stop_token stop) {
+void Sampler::work(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     SampleRequest request;
     {

@@ -36,7 +36,7 @@ class Sampler {
   std::optional<model::Sample> take();
 
  private:
-  void work(std::stop_token stop);
+  void work(const std::stop_token& stop);
   std::mutex mutex_;
   std::condition_variable_any wake_;
   std::optional<SampleRequest> request_;

@@ -190,10 +190,13 @@ FutexUse futex_use(const model::Thread& thread) {
 }
 
 std::string owner_evidence(const model::OnFutex& futex) {
-  const bool frames = futex.role == Role::kRuntimeLock;
-  return fmt::format("{} of {} {} thread {}",
-                     frames ? "the interpreter's frames and lock object" : "the owner word",
-                     model::to_string(futex.futex), frames ? "name" : "names",
+  std::string_view source = "the owner word of {} names thread {}";
+  if (futex.role == Role::kRuntimeLock) {
+    source = "the interpreter's frames and lock object of {} name thread {}";
+  } else if (futex.role == Role::kMonitor) {
+    source = "the virtual machine's own tables name, as owner of the lock behind {}, thread {}";
+  }
+  return fmt::format(fmt::runtime(source), model::to_string(futex.futex),
                      futex.owner.value_or(base::Tid{}));
 }
 

@@ -104,12 +104,11 @@ const JavaThread* synchronizer_owner(const JavaThreads& threads, const JavaThrea
 }  // namespace
 
 std::vector<JavaLockWait> look_at_java_locks(const syscalls::RemoteMemory& memory,
-                                             const JavaTables& tables,
+                                             const JavaTables& tables, const JavaObjects* objects,
                                              std::span<const base::Tid> parked,
                                              const JavaLiveThread& live_thread) {
   const auto threads = JavaThreads::read(memory, tables);
   if (!threads) return {};
-  const auto objects = JavaObjects::read(memory, tables);
   std::vector<JavaLockWait> waits;
   for (const JavaThread& thread : threads->all()) {
     if (!thread.blocked) continue;
@@ -119,8 +118,8 @@ std::vector<JavaLockWait> look_at_java_locks(const syscalls::RemoteMemory& memor
     const JavaLockWait::Kind kind = thread.wanted_monitor != 0 ? kMonitor : kSynchronizer;
     const JavaThread* owner = nullptr;
     if (kind == kMonitor) {
-      owner = threads->inside(thread.wanted_monitor, objects ? &*objects : nullptr);
-    } else if (objects) {
+      owner = threads->inside(thread.wanted_monitor, objects);
+    } else if (objects != nullptr) {
       owner = synchronizer_owner(*threads, thread, *objects);
     }
     // A thread that has just been given the monitor may have to wait once more before it goes on.
@@ -145,13 +144,16 @@ base::Result<std::vector<JavaLockWait>> read_java_locks(const kernel::Procfs& pr
     return found == variables.end() ? 0 : found->second;
   });
   if (!tables) return base::Failure{tables.error()};
-  pages.forget();
-  std::vector<JavaLockWait> waits = look_at_java_locks(memory, *tables, parked, live_thread);
+  const auto heap = JavaObjects::read(memory, *tables);
+  const auto look = [&] {
+    pages.forget();
+    return look_at_java_locks(memory, *tables, heap ? &*heap : nullptr, parked, live_thread);
+  };
+  const std::vector<JavaLockWait> waits = look();
   if (waits.empty()) return waits;
   std::vector<std::string> before;
   for (const JavaLockWait& wait : waits) before.push_back(progress(procfs, pid, wait.waiter));
-  pages.forget();
-  const auto again = look_at_java_locks(memory, *tables, parked, live_thread);
+  const auto again = look();
   std::vector<JavaLockWait> certain;
   for (std::size_t index = 0; index < waits.size(); ++index) {
     const JavaLockWait& wait = waits[index];

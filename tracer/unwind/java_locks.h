@@ -10,6 +10,7 @@
 #include "tracer/base/ids.h"
 #include "tracer/base/result.h"
 #include "tracer/kernel/procfs.h"
+#include "tracer/unwind/java_objects.h"
 #include "tracer/unwind/java_tables.h"
 
 namespace stucktrace::unwind {
@@ -37,9 +38,10 @@ base::Result<std::vector<JavaLockWait>> read_java_locks(const kernel::Procfs& pr
                                                         std::span<const base::Tid> parked,
                                                         const JavaLiveThread& live_thread);
 
-// One reading, separate for tests. Sorted by waiter.
+// One reading, separate for tests. Sorted by waiter. `objects` is null where the heap cannot be
+// read; monitors can all the same, mostly.
 std::vector<JavaLockWait> look_at_java_locks(const syscalls::RemoteMemory& memory,
-                                             const JavaTables& tables,
+                                             const JavaTables& tables, const JavaObjects* objects,
                                              std::span<const base::Tid> parked,
                                              const JavaLiveThread& live_thread);
 

@@ -150,7 +150,7 @@ public class Locks {
     start("writes", () -> read.writeLock().lock());
     var pool = Executors.newFixedThreadPool(2);
     pool.submit(() -> {}).get();
-    ready(System.in::read);
+    ready(Locks::stay);
   }
 
   // Two locks of each kind for a crowd of threads that never rest, one of each kind for ever with
@@ -191,8 +191,7 @@ public class Locks {
       });
     }
     System.out.println("ready");
-    System.in.read();
-    System.exit(0);
+    stay();
   }
 
   static volatile Object sink;
@@ -204,6 +203,10 @@ public class Locks {
   }
 
   // --
+
+  static void stay() throws Exception {
+    new CountDownLatch(1).await();
+  }
 
   static final List<Thread> threads = new ArrayList<>();
 

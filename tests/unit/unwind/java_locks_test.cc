@@ -32,7 +32,8 @@ class Machine : public FakeJava {
     const std::set<std::int32_t> numbers(alive);
     std::vector<Tid> parked;
     for (const std::int32_t number : numbers) parked.emplace_back(number + 100);
-    return look_at_java_locks(space, *known, parked,
+    const auto objects = JavaObjects::read(space, *known);
+    return look_at_java_locks(space, *known, objects ? &*objects : nullptr, parked,
                               [&](std::int32_t number) -> std::optional<Tid> {
                                 if (!numbers.contains(number)) return std::nullopt;
                                 return Tid{number + 100};  // as another pid namespace counts

@@ -38,8 +38,8 @@ std::vector<Draft> lock_cycle(const RuleContext& context) {
       }
     }
     finding.remedy =
-        "Take these locks in the same order everywhere, or take them together "
-        "(std::scoped_lock, trylock and back off).";
+        "Take these locks in the same order everywhere, or take them together: try the second one, "
+        "and if it is taken give back the first and begin anew (in C++ std::scoped_lock does it).";
     drafts.push_back(std::move(draft));
   }
   return drafts;

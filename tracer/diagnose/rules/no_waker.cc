@@ -30,10 +30,9 @@ struct Sleepers {
 };
 
 bool is_lock_without_owner(const Node& node) {
-  const model::OnFutex* futex = futex_of(node);
-  if (futex == nullptr || node.wait.on.size() != 1) return false;
-  using Role = model::OnFutex::Role;
-  if (futex->role == Role::kRwlockReader || futex->role == Role::kRwlockWriter) return true;
+  if (futex_of(node) == nullptr || node.wait.on.size() != 1) return false;
+  // Memory alone is no proof where it names no owner: the words of a condition variable may look
+  // like a lock. Frames are.
   const FutexUse use = futex_use(*node.thread);
   return use == FutexUse::kMutex || use == FutexUse::kRwlock || use == FutexUse::kPythonLock;
 }
