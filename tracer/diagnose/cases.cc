@@ -343,6 +343,12 @@ Strength strength_of(const Graph& graph, const Samples& samples,
     strength.doubts.push_back(
         "only one sample was taken: that nothing moved meanwhile is not known");
   }
+  if (samples.now.suspended > base::Nanoseconds{0}) {
+    strength.certainty = Certainty::kLikely;
+    strength.doubts.push_back(fmt::format(
+        "the machine was suspended for {} between the two samples: little time has passed for them",
+        base::human_duration(samples.now.suspended)));
+  }
   for (const NodeIndex index : threads) {
     const Node& node = graph[index];
     for (const std::string& unknown : node.unknown) {

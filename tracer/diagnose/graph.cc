@@ -46,6 +46,8 @@ Graph::Graph(const Samples& samples) : now_(&samples.now) {
       node.process = &process;
       node.thread = &thread;
       node.motion = motion_of(samples, thread, earlier, refined.wait);
+      // Without its share of the CPU a thread that works hardly moves either.
+      if (process.cpu_starved && node.motion == Motion::kHeartbeat) node.motion = Motion::kMoved;
       node.wait = std::move(refined.wait);
       node.source = std::move(refined.source);
       by_tid_.emplace(thread.tid, nodes_.size());

@@ -212,6 +212,11 @@ std::vector<TreeActivity> tree_activities(const Report& report) {
     tree.text = tree.root->threads.empty()
                     ? std::string("has ended")
                     : activity_text(tree.verdict, counts, tree.threads, tree.root->threads.front());
+    if (tree.root->frozen) {
+      tree.text = "frozen with its control group, until somebody thaws it";
+    } else if (tree.root->cpu_starved) {
+      tree.text += "; its control group was kept off the CPU meanwhile (cpu.max)";
+    }
   }
   return trees;
 }

@@ -186,6 +186,41 @@ TEST(Idle, WorkersOfASingleProcessWaitingForASignalHandler) {
   EXPECT_EQ(rules_of(diagnose_tree(tree)), "");
 }
 
+TEST(Idle, AFrozenProcessMayHaveAllItWaitsFor) {
+  SnapshotBuilder tree;
+  tree.process(10, "app").thread(11).thread(12);
+  tree.thread(10).accepts();
+  tree.thread(11).waits_for_lock(0x10, 12);
+  tree.thread(12).waits_for_lock(0x20, 11);
+  ASSERT_EQ(rules_of(diagnose_tree(tree)), "lock-cycle/proven");
+  test::ProcessBuilder(tree, base::Pid{10}).get().frozen = true;
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "");
+}
+
+TEST(Idle, ALoopWithoutCpuIsNoHeartbeat) {
+  SnapshotBuilder tree;
+  tree.process(10, "java").thread(11).thread(12);
+  tree.thread(10).waits_for_signal();
+  tree.thread(11).waits_for_lock(0x10, 12).timeout(1s).moved(1);
+  tree.thread(12).waits_for_lock(0x20, 11).timeout(1s).moved(1);
+  ASSERT_EQ(rules_of(diagnose_tree(tree)), "lock-cycle/until");
+  test::ProcessBuilder(tree, base::Pid{10}).get().cpu_starved = true;
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "");
+}
+
+TEST(Idle, ASuspendedMachineProvesNothing) {
+  SnapshotBuilder tree;
+  tree.process(10, "app").thread(11).thread(12);
+  tree.thread(10).accepts();
+  tree.thread(11).waits_for_lock(0x10, 12);
+  tree.thread(12).waits_for_lock(0x20, 11);
+  auto [before, now] = tree.samples();
+  now.suspended = 8h;
+  const model::Diagnosis diagnosis = diagnose(before, now, nullptr, {});
+  ASSERT_EQ(rules_of(diagnosis), "lock-cycle/likely");
+  EXPECT_THAT(all_text(diagnosis.findings[0]), testing::HasSubstr("was suspended for"));
+}
+
 TEST(Idle, ZombieChildEndsTheWaitAtOnce) {
   SnapshotBuilder tree;
   tree.process(10, "sh");
