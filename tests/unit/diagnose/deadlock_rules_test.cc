@@ -233,6 +233,23 @@ TEST(LeakedWriteEnd, AnOrphanKeepsThePipeOpen) {
   EXPECT_EQ(rules_of(diagnose_tree(tree)), "") << "a busy writer may write";
 }
 
+TEST(ExitHeldOpen, WhatAGoneJobLeftBehindKeepsItsOutputOpen) {
+  SnapshotBuilder tree;
+  tree.process(5, "agent");
+  tree.thread(5).accepts();
+  tree.process(10, "ci").child_of(5).group(10, 0).pipe(1, 3, FdMode::kRead);
+  tree.process(30, "server").group(29, 0).outside_the_tree().pipe(1, 1, FdMode::kWrite);
+  tree.thread(10).reads_pipe(1, 3).since(30s);
+  tree.thread(30).accepts();
+  const model::Diagnosis diagnosis = diagnose_tree(tree);
+  ASSERT_EQ(rules_of(diagnosis), "exit-held-open/likely");
+  EXPECT_THAT(diagnosis.findings[0].headline, HasSubstr("a job whose main process is gone"));
+  EXPECT_THAT(diagnosis.findings[0].remedy, HasSubstr("kill 30"));
+  // With its leader alive it is part of a job that goes on.
+  tree.process(29, "make").child_of(1).group(29, 0);
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "leaked-write-end/likely");
+}
+
 TEST(LeakedWriteEnd, ADescendantOrALegitimateWriterIsNone) {
   SnapshotBuilder tree;
   tree.process(10, "sh").pipe(1, 3, FdMode::kRead);

@@ -23,6 +23,7 @@ std::span<const Rule> all_rules() {
       Rule{"deadlock", rules::deadlock},
       Rule{"timed-deadlock", rules::timed_deadlock},
       Rule{"leaked-write-end", rules::leaked_write_end},
+      Rule{"exit-held-open", rules::exit_held_open},
       Rule{"tty-background", rules::tty_background},
       Rule{"stopped-process", rules::stopped_process},
       Rule{"fifo-no-peer", rules::fifo_no_peer},

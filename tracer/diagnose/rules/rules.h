@@ -24,6 +24,7 @@ std::vector<Draft> self_held_write_end(const RuleContext& context);
 std::vector<Draft> deadlock(const RuleContext& context);
 std::vector<Draft> timed_deadlock(const RuleContext& context);
 std::vector<Draft> leaked_write_end(const RuleContext& context);
+std::vector<Draft> exit_held_open(const RuleContext& context);
 std::vector<Draft> tty_background(const RuleContext& context);
 std::vector<Draft> stopped_process(const RuleContext& context);
 std::vector<Draft> fifo_no_peer(const RuleContext& context);
