@@ -246,7 +246,8 @@ TEST(ExitHeldOpen, WhatAGoneJobLeftBehindKeepsItsOutputOpen) {
   EXPECT_THAT(diagnosis.findings[0].headline, HasSubstr("a job whose main process is gone"));
   EXPECT_THAT(diagnosis.findings[0].remedy, HasSubstr("kill 30"));
   // With its leader alive it is part of a job that goes on.
-  tree.process(29, "make").child_of(1).group(29, 0);
+  tree.process(29, "make").group(29, 0);
+  tree.thread(29).sleeps(60s);
   EXPECT_EQ(rules_of(diagnose_tree(tree)), "leaked-write-end/likely");
 }
 
