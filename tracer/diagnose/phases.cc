@@ -78,6 +78,8 @@ constexpr std::array kWaitingFrames{
     WaitingFrame{{"_try_wait", "subprocess.py"}, FrameWait::kChildWait},
     WaitingFrame{{"join", "threading.py"}, FrameWait::kThreadJoin},
     WaitingFrame{{"_wait_for_tstate_lock", "threading.py"}, FrameWait::kThreadJoin},
+    // At exit it takes the locks that the other threads give back when they end.
+    WaitingFrame{{"_shutdown", "threading.py"}, FrameWait::kThreadJoin},
     WaitingFrame{{"acquire", "threading.py"}, FrameWait::kLock},
     WaitingFrame{{"wait", "threading.py"}, FrameWait::kLock},
 };

@@ -69,6 +69,9 @@ TEST(FrameWait, AnOuterJoinTellsMoreThanTheLockItIsMadeOf) {
       .python("wait", "/usr/lib/python2.7/threading.py", 340)
       .python("join", "/usr/lib/python2.7/threading.py", 940);
   EXPECT_EQ(frame_wait(tree.thread(20).get()), FrameWait::kThreadJoin);
+  tree.process(30, "python3");
+  tree.thread(30).python("_shutdown", "/usr/lib/python3.11/threading.py", 1590);
+  EXPECT_EQ(frame_wait(tree.thread(30).get()), FrameWait::kThreadJoin);
 }
 
 TEST(FrameWait, ChildWaitsFeedersAndNothing) {
