@@ -290,9 +290,20 @@ std::vector<WatchLine> WatchScreen::head() const {
   return lines;
 }
 
-std::size_t WatchScreen::table_lines() const {
-  const std::size_t others = head().size() + 1 + kDetailLines + 1;
+// What head, heading and bottom line leave, for the rows and the selected row's detail.
+std::size_t WatchScreen::middle_lines() const {
+  const std::size_t others = head().size() + 2;
   return size_.lines > others ? size_.lines - others : 0;
+}
+
+// On a very small screen a row is worth more than its detail.
+std::size_t WatchScreen::detail_lines() const {
+  const std::size_t middle = middle_lines();
+  return middle > 1 ? std::min(kDetailLines, middle - 1) : 0;
+}
+
+std::size_t WatchScreen::table_lines() const {
+  return middle_lines() - detail_lines();
 }
 
 std::vector<WatchLine> WatchScreen::table(std::size_t lines) const {
@@ -324,10 +335,10 @@ std::vector<WatchLine> WatchScreen::detail() const {
       }
     }
     std::vector<std::string> told = wrapped_lines(text, "", "  ", size_.columns);
-    limit_lines(told, kDetailLines, size_.columns);
+    limit_lines(told, detail_lines(), size_.columns);
     for (std::string& each : told) lines.push_back(plain(std::move(each), Style::kDim));
   }
-  lines.resize(kDetailLines);
+  lines.resize(detail_lines());
   return lines;
 }
 
@@ -429,6 +440,7 @@ WatchPicture WatchScreen::picture() const {
     picture = head();
     std::ranges::move(table(table_lines()), std::back_inserter(picture));
     std::ranges::move(detail(), std::back_inserter(picture));
+    if (picture.size() >= size_.lines) picture.resize(size_.lines > 0 ? size_.lines - 1 : 0);
     picture.push_back(bottom());
   }
   picture.resize(size_.lines);

@@ -99,6 +99,8 @@ class WatchScreen {
   void fold();
   void rebuild();
   void follow_selection();
+  std::size_t middle_lines() const;
+  std::size_t detail_lines() const;
   std::size_t table_lines() const;
   const WatchRow* selected_row() const;
 

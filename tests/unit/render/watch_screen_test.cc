@@ -55,6 +55,14 @@ std::string selected(const WatchScreen& screen) {
   return "";
 }
 
+TEST(WatchScreen, TheKeysStayInSightOnTheSmallestScreen) {
+  for (std::size_t lines = 1; lines < 12; ++lines) {
+    const WatchPicture picture = birth_screen({.lines = lines, .columns = 60}).picture();
+    ASSERT_EQ(picture.size(), lines);
+    EXPECT_THAT(text_of(picture.back()), testing::StartsWith("q quit")) << lines;
+  }
+}
+
 TEST(WatchScreen, TheBirthCaseIn80By24) {
   test::expect_golden("watch_birth.txt", text_of(birth_screen().picture()));
 }
