@@ -114,15 +114,19 @@ base::Result<render::WatchLook> WatchEye::look(bool with_stacks) {
   }
   model::Diagnosis diagnosis;
   // One look alone says what there is, never that it stands still.
-  if (before_ != nullptr && now->taken_at - before_->taken_at >= plan_.settle) {
-    diagnosis = analysis_->diagnose({before_, now});
+  const bool apart = before_ != nullptr && now->taken_at - before_->taken_at >= plan_.settle;
+  // A look that somebody asked for may come soon after the last one.
+  const Look& reference = apart ? before_ : older_;
+  if (reference != nullptr) {
+    diagnosis = analysis_->diagnose({reference, now});
     if (has_ == Stacks::kNone && !diagnosis.findings.empty()) {
       // No verdict without what `explain` would have seen as well.
       if (auto added = add_stacks(now, wanted); !added) return base::Failure{added.error()};
-      diagnosis = analysis_->diagnose({before_, now});
+      diagnosis = analysis_->diagnose({reference, now});
     }
   }
   found_ = !diagnosis.findings.empty();
+  if (apart) older_ = before_;
   before_ = now;
   return render::WatchLook{std::move(now), std::move(diagnosis)};
 }

@@ -57,6 +57,7 @@ class WatchEye {
   std::unique_ptr<Analysis> analysis_;
   engine::Snapshotter snapshotter_;
   Look before_;
+  Look older_;                                // at least one settle time before `before_`
   Stacks has_ = Stacks::kNone;                // the look before
   bool found_ = false;                        // by the look before
   std::optional<base::Instant> stacks_read_;  // last
