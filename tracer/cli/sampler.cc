@@ -44,7 +44,7 @@ Sampler::Sampler() {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::jthread([this](std::stop_token stop) { work(std::move(stop)); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 

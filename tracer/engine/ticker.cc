@@ -30,7 +30,7 @@ Ticker::Ticker(base::Nanoseconds interval) : interval_(interval), owner_(pthread
     sigaddset(&handled_, signo);
   }
   pthread_sigmask(SIG_BLOCK, &handled_, &original_mask_);
-  thread_ = std::jthread([this](std::stop_token stop) { work(std::move(stop)); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
 }
 
 Ticker::~Ticker() {
@@ -48,7 +48,7 @@ std::vector<Ticker::Received> Ticker::take_signals() {
   return std::exchange(signals_, {});
 }
 
-void Ticker::work(std::stop_token stop) {
+void Ticker::work(const std::stop_token& stop) {
   const timespec interval = to_timespec(interval_);
   while (!stop.stop_requested()) {
     siginfo_t info{};

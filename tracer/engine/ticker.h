@@ -34,7 +34,7 @@ class Ticker {
   const sigset_t& original_mask() const { return original_mask_; }
 
  private:
-  void work(std::stop_token stop);
+  void work(const std::stop_token& stop);
 
   base::Nanoseconds interval_;
   pthread_t owner_;

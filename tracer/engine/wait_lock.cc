@@ -19,7 +19,6 @@ namespace {
 
 using kernel::FdInfo;
 using model::FdMode;
-using model::ResourceId;
 using model::ResourceKind;
 using model::Wait;
 using model::WaitKind;

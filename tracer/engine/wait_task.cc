@@ -125,7 +125,7 @@ Wait read_child_wait(const WaitContext& context) {
   if (on.children.empty()) {
     auto all = children_of(context, (options & kNoThread) != 0);
     if (all.empty() || (options & kWaitAll) != 0) add_tracees(context, all);
-    select_children(context, on, std::move(all));
+    select_children(context, on, all);
   }
   wait.on.push_back(std::move(on));
   return wait;

@@ -76,7 +76,7 @@ std::string command_text(const std::vector<std::string>& argv, std::size_t limit
 std::string path_text(std::string_view raw, std::size_t limit) {
   constexpr std::size_t kLongest = 4096;
   if (raw.size() > kLongest) raw.remove_prefix(raw.size() - kLongest);
-  const std::string safe = base::escape_text(raw);
+  std::string safe = base::escape_text(raw);
   const std::size_t have = columns(safe);
   if (have <= limit || limit == 0) return safe;
   std::size_t begin = 0;

@@ -153,7 +153,7 @@ std::vector<std::string> unseen_sentences(const Report& report) {
     Sentence sentence = parse(each);
     Shape shape{std::move(sentence.before), std::move(sentence.after)};
     const auto [at, fresh] = index.try_emplace(shape, groups.size());
-    if (fresh) groups.push_back({std::move(shape), {}});
+    if (fresh) groups.emplace_back(std::move(shape), std::vector<std::string>{});
     if (!sentence.subject.empty()) {
       groups[at->second].second.push_back(std::move(sentence.subject));
     }

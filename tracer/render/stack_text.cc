@@ -75,7 +75,7 @@ void write_stacks(const model::Snapshot& snapshot, Page& page) {
     // Without a stack only the wait tells threads apart.
     if (lines.empty()) key.second.push_back(wait_thing_text(*member.thread));
     const auto [at, fresh] = index.try_emplace(std::move(key), stacks.size());
-    if (fresh) stacks.push_back({std::move(lines), {}});
+    if (fresh) stacks.emplace_back(std::move(lines), std::vector<Member>{});
     stacks[at->second].second.push_back(member);
   }
   page.line("");

@@ -109,7 +109,8 @@ std::vector<ThreadGroup> grouped(const std::vector<Member>& members, Likeness li
     const std::string place = common_place(group.members);
     group.who = group.processes > 1 ? fmt::format("{} processes {}", group.processes, who)
                                     : process_label(*group.members.front().process);
-    group.what = what + (place.empty() ? "" : " " + place) + time_text(group.members);
+    group.what =
+        fmt::format("{}{}{}{}", what, place.empty() ? "" : " ", place, time_text(group.members));
     if (group.members.front().thread->wait.polling && likeness != Likeness::kKind) {
       group.what += polling_text(*group.members.front().thread);
     }

@@ -149,7 +149,7 @@ base::Result<std::vector<JavaLockWait>> read_java_locks(const kernel::Procfs& pr
     pages.forget();
     return look_at_java_locks(memory, *tables, heap ? &*heap : nullptr, parked, live_thread);
   };
-  const std::vector<JavaLockWait> waits = look();
+  std::vector<JavaLockWait> waits = look();
   if (waits.empty()) return waits;
   std::vector<std::string> before;
   for (const JavaLockWait& wait : waits) before.push_back(progress(procfs, pid, wait.waiter));
