@@ -21,7 +21,7 @@ struct UseName {
   FutexUse use;
 };
 
-// glibc, musl and libstdc++. What a function waits in by another of these stands further in, and so
+// glibc, musl, libstdc++ and Rust. What a function waits in by another of these stands further in, and so
 // is met first: pthread_cond_wait() taking its mutex back waits for a mutex.
 constexpr std::array kNativeUses{
     UseName{"lll_lock_wait", FutexUse::kMutex},
@@ -55,6 +55,16 @@ constexpr std::array kNativeUses{
     UseName{"pthread_clockjoin", FutexUse::kJoin},
     UseName{"thrd_join", FutexUse::kJoin},
     UseName{"std::thread::join", FutexUse::kJoin},
+    // Rust's standard library; its generic parameters come out as $LT$T$GT$.
+    UseName{"std::sync::poison::mutex::Mutex", FutexUse::kMutex},
+    UseName{"std::sync::mutex::Mutex", FutexUse::kMutex},
+    UseName{"std::sync::poison::rwlock::RwLock", FutexUse::kRwlock},
+    UseName{"std::sync::rwlock::RwLock", FutexUse::kRwlock},
+    UseName{"std::sync::poison::condvar::Condvar", FutexUse::kCondition},
+    UseName{"std::sync::condvar::Condvar", FutexUse::kCondition},
+    UseName{"std::sync::barrier::Barrier", FutexUse::kBarrier},
+    UseName{"std::sync::poison::once::Once", FutexUse::kOnce},
+    UseName{"std::sync::once::Once", FutexUse::kOnce},
 };
 
 // CPython's, which wait by those above. take_gil() is often inlined into the exported functions.

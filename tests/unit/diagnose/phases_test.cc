@@ -173,6 +173,15 @@ TEST(FutexUse, TheInnermostWaitCounts) {
             FutexUse::kCondition);
 }
 
+TEST(FutexUse, OfRustsLibrary) {
+  EXPECT_EQ(
+      use_of({"syscall", "_RNvMNtNtNtNtCsj_3std3sys4sync5mutex5futexNtB2_5Mutex14lock_contended",
+              "std::sync::poison::mutex::Mutex$LT$T$GT$::lock::h8c6cc63ac5e10965"}),
+      FutexUse::kMutex);
+  EXPECT_EQ(use_of({"syscall", "std::sync::condvar::Condvar::wait::ha374dc322e1ad61b"}),
+            FutexUse::kCondition);
+}
+
 TEST(FutexUse, OnlyOfOneFutex) {
   SnapshotBuilder tree;
   tree.process(20, "app");
