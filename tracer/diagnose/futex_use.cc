@@ -21,8 +21,8 @@ struct UseName {
   FutexUse use;
 };
 
-// glibc, musl, libstdc++ and Rust. What a function waits in by another of these stands further in, and so
-// is met first: pthread_cond_wait() taking its mutex back waits for a mutex.
+// glibc, musl, libstdc++ and Rust. What a function waits in by another of these stands further in,
+// and so is met first: pthread_cond_wait() taking its mutex back waits for a mutex.
 constexpr std::array kNativeUses{
     UseName{"lll_lock_wait", FutexUse::kMutex},
     UseName{"lll_timedlock_wait", FutexUse::kMutex},
