@@ -107,6 +107,20 @@ class Crowds(Case):
             self.assertLess(len(text.splitlines()), 120)
 
 
+class Tree(Case):
+    def test_the_whole_tree_from_any_of_its_processes(self):
+        with python(SLEEPERS % 2) as target:
+            self.assertTrue(wait_until(lambda: len(children(target.pid)) == 2))
+            family = children(target.pid)
+
+            def looked_at(*options):
+                report = report_of(stucktrace("explain", "--json", *options).stdout)
+                return {each["pid"] for each in report["processes"] if each["in_tree"]}
+            self.assertEqual(looked_at(family[0]), {family[0]})
+            # Two of one family are one tree.
+            self.assertEqual(looked_at("--tree", *family), {target.pid, *family})
+
+
 class Machine(Case):
     def test_all_ends_with_what_was_looked_at(self):
         with python(CROWD % 3) as target:

@@ -41,7 +41,11 @@ base::Result<std::vector<base::Pid>> roots_to_look_at(const ExplainOptions& opti
   for (const base::Pid pid : *pids) {
     if (const auto may = may_look(pid); !may) return base::Failure{may.error()};
   }
-  if (options.tree) std::ranges::transform(*pids, pids->begin(), tree_root);
+  if (options.tree) {
+    std::ranges::transform(*pids, pids->begin(), tree_root);
+    std::ranges::sort(*pids);
+    pids->erase(std::unique(pids->begin(), pids->end()), pids->end());
+  }
   return pids;
 }
 
