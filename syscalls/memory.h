@@ -1,9 +1,10 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "tracer/base/ids.h"
 
@@ -26,7 +27,8 @@ class RemoteMemory {
 };
 
 // Bytes kept from a tracee at a stop: what the decoder will need, read once while the tracee is
-// stopped, decoded later or in another process (record here, analyse there).
+// stopped, decoded later or in another process (record here, analyse there). What an ordinary call
+// needs is kept inside the object: a stop allocates nothing.
 class CapturedMemory final : public RemoteMemory {
  public:
   struct Range {
@@ -36,28 +38,37 @@ class CapturedMemory final : public RemoteMemory {
     bool operator==(const Range&) const = default;
   };
 
-  bool empty() const { return ranges_.empty(); }
+  CapturedMemory() = default;
+  CapturedMemory(CapturedMemory&&) noexcept = default;
+  CapturedMemory& operator=(CapturedMemory&&) noexcept = default;
+  CapturedMemory(const CapturedMemory& other) { append(other); }
+  CapturedMemory& operator=(const CapturedMemory& other);
+  ~CapturedMemory() override = default;
+
+  bool empty() const { return ranges_.size() == 0; }
   // Copies up to `size` bytes from `source`; keeps what was readable. Returns the count kept.
   std::size_t capture(const RemoteMemory& source, base::RemoteAddr address, std::size_t size);
   // Keeps bytes that are already at hand (the recording reader).
   void add(base::RemoteAddr address, std::span<const std::byte> bytes);
+  // Everything the other one keeps, as newer.
+  void append(const CapturedMemory& other);
   std::size_t read(base::RemoteAddr address, std::span<std::byte> out) const override;
   void clear() {
     ranges_.clear();
     bytes_.clear();
   }
 
-  std::span<const Range> ranges() const { return ranges_; }
+  std::span<const Range> ranges() const { return {ranges_.data(), ranges_.size()}; }
   std::span<const std::byte> bytes(const Range& range) const {
-    return std::span{bytes_}.subspan(range.offset, range.size);
+    return std::span{bytes_.data(), bytes_.size()}.subspan(range.offset, range.size);
   }
-  bool operator==(const CapturedMemory& other) const {
-    return ranges_ == other.ranges_ && bytes_ == other.bytes_;
-  }
+  bool operator==(const CapturedMemory& other) const;
 
  private:
-  std::vector<Range> ranges_;
-  std::vector<std::byte> bytes_;
+  static constexpr std::size_t kInlineRanges = 3;
+  static constexpr std::size_t kInlineBytes = 128;
+  fmt::basic_memory_buffer<Range, kInlineRanges> ranges_;
+  fmt::basic_memory_buffer<std::byte, kInlineBytes> bytes_;
 };
 
 }  // namespace stucktrace::syscalls

@@ -11,6 +11,9 @@ namespace stucktrace::syscalls {
 // Which table a number belongs to (PTRACE_GET_SYSCALL_INFO reports AUDIT_ARCH_*).
 enum class Abi : std::uint8_t { kX86_64, kI386, kX32, kUnknown };
 
+// The tool's own.
+inline constexpr Abi kNativeAbi = Abi::kX86_64;
+
 // ABI-independent identity of a call; kUnknown for numbers no table knows. Generated.
 enum class Sys : std::uint16_t {
 #define STUCKTRACE_SYS(name) name,

@@ -23,6 +23,7 @@ _stucktrace() {
   local commands='run attach explain watch demo replay compare syscalls doctor'
   local common='--json --color --quiet --verbose --help'
   local tracing='--output --stuck-after --settle --announce --attach-mode --payload'
+  tracing+=' --summary --placement --fast-idle'
   local command='' place=0 index
   COMPREPLY=()
 
@@ -65,6 +66,7 @@ _stucktrace() {
       }
       ;;
     --attach-mode) mapfile -t COMPREPLY < <(compgen -W 'seize attach' -- "$current"); return ;;
+    --placement) mapfile -t COMPREPLY < <(compgen -W 'auto local normal' -- "$current"); return ;;
     --payload) mapfile -t COMPREPLY < <(compgen -W 'none text all' -- "$current"); return ;;
     --color) mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$current"); return ;;
     -e | --stuck-after | --announce | --for | --settle | --timeout | --interval) return ;;
@@ -72,7 +74,7 @@ _stucktrace() {
 
   local options=$common
   case $command in
-    run) options+=" $tracing" ;;
+    run) options+=" $tracing --no-seccomp --kill-on-exit" ;;
     attach) options+=" $tracing --for --until-stuck --no-children" ;;
     explain) options+=" --tree --all --timeout --stacks --stuck-after --settle --announce" ;;
     watch) options="--color --help --interval --exit --stuck-after --settle --announce" ;;

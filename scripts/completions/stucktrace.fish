@@ -37,8 +37,13 @@ complete -c stucktrace -n $tracing -l stuck-after -x -d 'Look into waits this ol
 complete -c stucktrace -n $tracing -l announce -x -d 'Output that announces completion'
 complete -c stucktrace -n $tracing -l attach-mode -x -a 'seize attach' -d 'Kind of ptrace'
 complete -c stucktrace -n $tracing -l payload -x -a 'none text all' -d 'Bytes of buffers to keep'
+complete -c stucktrace -n $tracing -s c -l summary -d 'Count calls in place of the timeline'
+complete -c stucktrace -n $tracing -l placement -x -a 'auto local normal' -d 'CPU of the tracer'
+complete -c stucktrace -n $tracing -l fast-idle -d 'Keep idle CPUs awake'
 
 set -l run '__fish_seen_subcommand_from run'
+complete -c stucktrace -n $run -l no-seccomp -d 'Stop at every call'
+complete -c stucktrace -n $run -l kill-on-exit -d 'Kill the tree if stucktrace ends'
 complete -c stucktrace -n $run -a '(__fish_complete_subcommand --fcs-skip=2)'
 
 set -l attach '__fish_seen_subcommand_from attach'

@@ -45,6 +45,9 @@ _stucktrace() {
     '*--announce=[output that announces completion]:regex:'
     '--attach-mode=[kind of ptrace]:mode:(seize attach)'
     '--payload=[bytes of buffers to keep]:what:(none text all)'
+    '(-c --summary)'{-c,--summary}'[count calls in place of the timeline]'
+    '--placement=[CPU of the tracer]:where:(auto local normal)'
+    '--fast-idle[keep idle CPUs awake]'
   )
 
   local curcontext=$curcontext state
@@ -56,7 +59,8 @@ _stucktrace() {
   fi
   case $words[1] in
     run)
-      _arguments -S $common $tracing '*::command: _normal'
+      _arguments -S $common $tracing '--no-seccomp[stop at every call]' \
+        '--kill-on-exit[kill the tree if stucktrace ends]' '*::command: _normal'
       ;;
     attach)
       _arguments $common $tracing '--for=[detach after this]:time:' \

@@ -30,6 +30,8 @@ const char* name_of(Mode mode) {
       return "Seize";
     case Mode::kAttach:
       return "Attach";
+    case Mode::kSeccomp:
+      return "Seccomp";
   }
   return "?";
 }
@@ -194,9 +196,10 @@ TracedRun run_traced(const std::vector<std::string>& words, Mode mode, syscalls:
   options.style = mode == Mode::kAttach || mode == Mode::kLaunchTraceme
                       ? kernel::TraceStyle::kAttach
                       : kernel::TraceStyle::kSeize;
+  if (mode == Mode::kSeccomp) options.filter = engine::filter_for(syscalls::TraceSet::all());
   const base::SystemClock clock;
   engine::Tracer tracer(options, clock, run.events, run.log);
-  if (mode == Mode::kLaunch || mode == Mode::kLaunchTraceme) {
+  if (mode == Mode::kLaunch || mode == Mode::kLaunchTraceme || mode == Mode::kSeccomp) {
     launch_and_follow(words, tracer, run);
   } else {
     attach_and_follow(words, tracer, run);

@@ -14,10 +14,11 @@
 namespace stucktrace::test {
 
 // How a tracee comes under the engine; every live suite runs over all of them.
-enum class Mode { kLaunch, kLaunchTraceme, kSeize, kAttach };
+// kSeccomp launches under a filter that stops at every call.
+enum class Mode { kLaunch, kLaunchTraceme, kSeize, kAttach, kSeccomp };
 const char* name_of(Mode mode);
 inline constexpr Mode kAllModes[] = {Mode::kLaunch, Mode::kLaunchTraceme, Mode::kSeize,
-                                     Mode::kAttach};
+                                     Mode::kAttach, Mode::kSeccomp};
 
 class Collector final : public model::EventSink {
  public:

@@ -39,15 +39,21 @@ EventScript& EventScript::made(double ms, int pid, int tid, int child, model::Ne
 
 EventScript& EventScript::enter(double ms, int pid, int tid, std::string_view call,
                                 std::initializer_list<std::uint64_t> args, const Memory& memory) {
-  return add(ms, pid, tid, model::SyscallEnter{raw_call(call, args), captured(memory), false});
+  model::SyscallEnter enter;
+  enter.call = raw_call(call, args);
+  enter.memory = captured(memory);
+  return add(ms, pid, tid, std::move(enter));
 }
 
 EventScript& EventScript::exit(double ms, int pid, int tid, std::string_view call,
                                std::initializer_list<std::uint64_t> args, std::int64_t result,
                                const Memory& memory, std::vector<model::FdEntry> made_fds) {
-  return add(ms, pid, tid,
-             model::SyscallExit{raw_call(call, args), syscalls::RawResult{result, result < 0},
-                                captured(memory), std::move(made_fds)});
+  model::SyscallExit exit;
+  exit.call = raw_call(call, args);
+  exit.result = syscalls::RawResult{result, result < 0};
+  exit.memory = captured(memory);
+  exit.made_fds = std::move(made_fds);
+  return add(ms, pid, tid, std::move(exit));
 }
 
 EventScript& EventScript::call(double from_ms, double to_ms, int pid, int tid,

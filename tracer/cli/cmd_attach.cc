@@ -5,12 +5,15 @@
 #include <algorithm>
 
 #include "tracer/cli/commands.h"
+#include "tracer/cli/event_pump.h"
 #include "tracer/cli/exit_codes.h"
 #include "tracer/cli/failure.h"
 #include "tracer/cli/live_session.h"
 #include "tracer/cli/report_output.h"
 #include "tracer/cli/sampler.h"
 #include "tracer/cli/targets.h"
+#include "tracer/engine/tracer_group.h"
+#include "tracer/kernel/fast_idle.h"
 #include "tracer/kernel/procfs.h"
 
 namespace stucktrace::cli {
@@ -57,25 +60,40 @@ int attach(const AttachOptions& options) {
   if (auto sample = take_sample({.roots = *pids, .settle = settings->settle})) {
     (*session)->add_sample(std::move(*sample));
   }
-  engine::Tracer tracer(settings->tracer, clock, **session, log);
-  (*session)->bind(tracer);
+  std::optional<kernel::FastIdle> fast_idle;
+  if (settings->fast_idle) {
+    auto held = kernel::FastIdle::hold();
+    if (!held) return fail(held.error());
+    fast_idle = std::move(*held);
+  }
+  std::vector<base::Pid> members;
   for (const base::Pid pid : *pids) {
     for (const base::Pid member : options.no_children ? std::vector{pid} : tree_of(pid)) {
-      const auto attached = tracer.attach(member);
-      if (attached) continue;
-      // A descendant that ended, or is not ours to trace, is no reason to give up the rest.
-      if (member != pid) {
-        if (attached.error().kind != base::ErrorKind::kGone) {
-          log.say(base::LogLevel::kNormal,
-                  fmt::format("child {} is not traced: {}", member, attached.error().message()));
-        }
-        continue;
-      }
-      return fail(explain_attach_failure(pid, attached.error()));
+      if (std::ranges::find(members, member) == members.end()) members.push_back(member);
     }
     (*session)->add_root(pid);
   }
-  const auto outcome = tracer.run(**session);
+  EventPump pump(**session, clock, engine::TracerGroup::useful(members.size()));
+  engine::TracerGroup tracers(settings->tracer, clock, pump.sinks(), log);
+  pump.start([&tracers] { return tracers.shared_cpu(); });
+  for (const engine::TracerGroup::Target& target : tracers.attach(members)) {
+    if (target.attached) continue;
+    // A descendant that ended, or is not ours to trace, is no reason to give up the rest.
+    if (std::ranges::find(*pids, target.pid) == pids->end()) {
+      if (target.attached.error().kind != base::ErrorKind::kGone) {
+        log.say(base::LogLevel::kNormal, fmt::format("child {} is not traced: {}", target.pid,
+                                                     target.attached.error().message()));
+      }
+      continue;
+    }
+    // The pump asks the tracers where they sit: it ends first.
+    pump.finish();
+    return fail(explain_attach_failure(target.pid, target.attached.error()));
+  }
+  const auto outcome = tracers.run(pump);
+  pump.finish();
+  tell_counters(tracers.counters(), pump, log);
+  out.write((*session)->summary());
   const auto finished = (*session)->finish();
   if (!outcome) return fail(outcome.error());
 

@@ -9,10 +9,20 @@ namespace stucktrace::cli {
 void add_run(CLI::App& app, const Startup& startup, Action& action) {
   CLI::App* command =
       app.add_subcommand("run", "launch a command under the tracer and follow its whole tree");
-  auto options = std::make_shared<CommonOptions>();
-  add_tracing_options(*command, *options);
-  add_diagnosis_options(*command, *options);
-  add_output_options(*command, *options);
+  struct RunOptions {
+    CommonOptions common;
+    bool no_seccomp = false;
+    bool kill_on_exit = false;
+  };
+  auto options = std::make_shared<RunOptions>();
+  add_tracing_options(*command, options->common);
+  command->add_flag("--no-seccomp", options->no_seccomp,
+                    "stop at every call, without a filter: slower; the tree can outlive the tracer "
+                    "and may use ptrace itself");
+  command->add_flag("--kill-on-exit", options->kill_on_exit,
+                    "kill the tree if stucktrace ends (with a filter always)");
+  add_diagnosis_options(*command, options->common);
+  add_output_options(*command, options->common);
   // From the first word that is no option of ours everything belongs to the command.
   command->prefix_command();
   command->footer(
@@ -30,9 +40,11 @@ void add_run(CLI::App& app, const Startup& startup, Action& action) {
         return fail(
             base::usage_error("no command to run", "stucktrace run -- COMMAND ARG...").error());
       }
-      const auto settings = check(*options);
+      const auto settings = check(options->common);
       if (!settings) return fail(settings.error());
-      return launch_command(words, *settings, startup);
+      return launch_command(
+          words, *settings,
+          {.seccomp = !options->no_seccomp, .kill_on_exit = options->kill_on_exit}, startup);
     };
   });
 }

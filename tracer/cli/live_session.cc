@@ -4,7 +4,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "tracer/cli/version.h"
+#include "tracer/render/summary_table.h"
 #include "tracer/render/text_report.h"
 
 namespace stucktrace::cli {
@@ -22,8 +25,11 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
                                                                Output& timeline_out) {
   auto analysis = Analysis::create(settings.diagnosis);
   if (!analysis) return base::Failure{analysis.error()};
-  std::unique_ptr<LiveSession> session(new LiveSession(settings, std::move(plan), log));
+  std::unique_ptr<LiveSession> session(new LiveSession(settings, std::move(plan), clock, log));
   session->analysis_ = std::move(*analysis);
+  if (session->plan_.looks_up_calls) {
+    session->call_watch_.emplace(engine::CallWatch::Options{.payload = settings.tracer.payload});
+  }
   session->started_ = clock.now();
   session->started_wall_ = clock.wall();
   session->last_event_ = session->started_;
@@ -43,7 +49,8 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
     if (!writer) return base::Failure{writer.error()};
     session->writer_ = std::move(*writer);
   }
-  if (!settings.quiet) {
+  if (settings.summary) session->summary_.emplace();
+  if (!settings.quiet && !settings.summary) {
     render::TimelineOptions look = settings.timeline;
     look.wall_offset = session->started_wall_ - session->started_.since_boot;
     session->timeline_ = std::make_unique<render::TextTimeline>(
@@ -53,11 +60,21 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
   return session;
 }
 
+void LiveSession::accept(model::Event& event) {
+  event.sequence = ++sequence_;
+  // A sample put in between carries a time at which the tracer's next event may have been on its
+  // way already.
+  event.at = std::max(event.at, last_event_);
+  on_event(event);
+}
+
 void LiveSession::on_event(const model::Event& event) {
   last_event_ = event.at;
   if (writer_) writer_->on_event(event);
   analysis_->on_event(event);
   watch_.observe(event);
+  if (call_watch_) call_watch_->observe(event);
+  if (summary_) summary_->on_event(event);
   if (timeline_) timeline_->on_event(event);
   if (std::holds_alternative<model::Sample>(event.data)) tell_news();
 }
@@ -72,6 +89,7 @@ engine::Directive LiveSession::on_tick(base::Instant now) {
                fmt::format("recording stopped: {}; the trace goes on", failure->message()));
     }
   }
+  look_up_calls();
   take_sample();
   if (!sampler_.busy() && (watch_.due(now) || picture_wanted_)) {
     sampler_.request({.roots = roots_, .settle = settings_.settle});
@@ -80,6 +98,11 @@ engine::Directive LiveSession::on_tick(base::Instant now) {
     return engine::Directive::kDetach;
   }
   return engine::Directive::kGoOn;
+}
+
+void LiveSession::look_up_calls() {
+  if (!call_watch_) return;
+  for (model::Event& event : call_watch_->look(clock_)) accept(event);
 }
 
 void LiveSession::take_sample() {
@@ -102,7 +125,9 @@ void LiveSession::use_sample(model::Sample sample) {
         .write(render::text_report(picture, {.color = settings_.color_stderr}));
   }
   // Only a sample that says something belongs into the trace: it is what a replay diagnoses again.
-  if (!diagnosis.findings.empty()) tracer_->report(std::move(sample));
+  if (diagnosis.findings.empty()) return;
+  model::Event event{0, clock_.now(), base::Pid{}, base::Tid{}, std::move(sample)};
+  accept(event);
 }
 
 void LiveSession::tell_news() {
@@ -127,6 +152,10 @@ model::Report LiveSession::report() const {
   report.history = analysis_->findings();
   if (report.snapshot) report.could_not_see = report.snapshot->could_not_see;
   return report;
+}
+
+std::string LiveSession::summary() const {
+  return summary_ ? render::summary_tables(*summary_) : std::string{};
 }
 
 base::Result<void> LiveSession::finish() {

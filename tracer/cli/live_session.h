@@ -12,7 +12,9 @@
 #include "tracer/cli/output.h"
 #include "tracer/cli/sampler.h"
 #include "tracer/cli/stall_watch.h"
+#include "tracer/engine/call_watch.h"
 #include "tracer/engine/tracer.h"
+#include "tracer/model/call_summary.h"
 #include "tracer/record/writer.h"
 #include "tracer/render/text_timeline.h"
 
@@ -23,23 +25,27 @@ struct SessionPlan {
   std::vector<std::string> command;  // likewise
   std::optional<base::Nanoseconds> time_limit;  // --for
   bool until_stuck = false;                     // let go at the first finding
+  bool looks_up_calls = false;                  // most calls run without a stop
 };
 
 // Wires one live trace: engine events to recorder, analysis and timeline; stalls to the sampler and
 // its samples back into the event stream, so that a replay sees what the live run saw.
-class LiveSession final : public model::EventSink, public engine::TickObserver {
+//
+// Used by one thread at a time: EventPump's while a trace runs, the maker's before and after.
+class LiveSession final {
  public:
   // Opens the recording if one is asked for. `timeline_out` takes the timeline's lines.
   static base::Result<std::unique_ptr<LiveSession>> create(const Settings& settings,
                                                            SessionPlan plan,
                                                            const base::Clock& clock, base::Log& log,
                                                            Output& timeline_out);
-  void on_event(const model::Event& event) override;
-  engine::Directive on_tick(base::Instant now) override;
-  void on_picture_wanted() override { picture_wanted_ = true; }
+  // The next event of the tracer; numbered here, since samples come in between.
+  void accept(model::Event& event);
+  // About every tick, with everything accepted that had happened till then.
+  engine::Directive on_tick(base::Instant now);
+  // The user asks for the present picture.
+  void want_picture() { picture_wanted_ = true; }
 
-  // The tracer that feeds this session; must outlive the run.
-  void bind(engine::Tracer& tracer) { tracer_ = &tracer; }
   void add_root(base::Pid pid) { roots_.push_back(pid); }
   // A sample taken before the first stop, so that nothing it saw was disturbed by the attach.
   void add_sample(model::Sample sample) { first_sample_ = std::move(sample); }
@@ -49,30 +55,38 @@ class LiveSession final : public model::EventSink, public engine::TickObserver {
   const Analysis& analysis() const { return *analysis_; }
   bool found() const { return !analysis_->findings().empty(); }
   model::Report report() const;
+  // The tables of -c; "" without it.
+  std::string summary() const;
 
  private:
-  LiveSession(const Settings& settings, SessionPlan plan, base::Log& log)
+  LiveSession(const Settings& settings, SessionPlan plan, const base::Clock& clock, base::Log& log)
       : settings_(settings),
         plan_(std::move(plan)),
+        clock_(clock),
         log_(log),
         watch_(settings.diagnosis.stuck_after) {}
+  void on_event(const model::Event& event);
+  void look_up_calls();
   void take_sample();
   void use_sample(model::Sample sample);
   void tell_news();
 
   const Settings& settings_;
   SessionPlan plan_;
+  const base::Clock& clock_;
   base::Log& log_;
   std::unique_ptr<Analysis> analysis_;
   std::unique_ptr<record::Writer> writer_;
   std::unique_ptr<render::TextTimeline> timeline_;
   Sampler sampler_;
   StallWatch watch_;
-  engine::Tracer* tracer_ = nullptr;
+  std::optional<engine::CallWatch> call_watch_;
+  std::optional<model::CallSummary> summary_;
   std::vector<base::Pid> roots_;
   base::Instant started_;
   base::Nanoseconds started_wall_{};
   base::Instant last_event_;
+  std::uint64_t sequence_ = 0;
   std::optional<model::Sample> first_sample_;
   bool picture_wanted_ = false;
   bool let_go_ = false;

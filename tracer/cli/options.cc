@@ -57,8 +57,17 @@ void add_tracing_options(CLI::App& app, CommonOptions& options) {
   app.add_option("-o,--output", options.record_path, "record the trace to FILE (see replay)");
   app.add_option("-e", options.trace_set,
                  "trace=SET: calls to trace and show: names, %class, /regex/, all, ! inverts");
+  app.add_flag("-c,--summary", options.summary,
+               "count calls, errors and time by call, process and descriptor in place of the "
+               "timeline");
   app.add_option("--attach-mode", options.attach_mode, "seize (default) or attach")
       ->check(CLI::IsMember({"seize", "attach"}));
+  app.add_option("--placement", options.placement,
+                 "CPU of the tracer's thread: auto, local (the tracee's, always), normal")
+      ->check(CLI::IsMember({"auto", "local", "normal"}))
+      ->capture_default_str();
+  app.add_flag("--fast-idle", options.fast_idle,
+               "keep idle CPUs awake meanwhile: faster with many processes, burns power (root)");
   app.add_option("--payload", options.payload,
                  "bytes to keep: none, text (paths, output to stdout and stderr) or all")
       ->check(CLI::IsMember({"none", "text", "all"}))
@@ -140,7 +149,12 @@ base::Result<Settings> check(const CommonOptions& options) {
   settings.tracer.payload = options.payload == "none"  ? syscalls::Payload::kNone
                             : options.payload == "all" ? syscalls::Payload::kAll
                                                        : syscalls::Payload::kText;
+  settings.tracer.placement = options.placement == "local"    ? engine::PlacementPolicy::kLocal
+                              : options.placement == "normal" ? engine::PlacementPolicy::kNormal
+                                                              : engine::PlacementPolicy::kAuto;
+  settings.fast_idle = options.fast_idle;
   settings.tracer.trace = default_trace_set();
+  settings.chosen_set = options.verbose > 1;
   settings.timeline.level =
       options.verbose > 0 ? render::TimelineLevel::kCalls : render::TimelineLevel::kStory;
   if (!options.trace_set.empty()) {
@@ -149,6 +163,14 @@ base::Result<Settings> check(const CommonOptions& options) {
     settings.tracer.trace = *set;
     settings.timeline.trace = *set;
     settings.timeline.level = render::TimelineLevel::kAll;
+    settings.chosen_set = true;
+  }
+  settings.summary = options.summary;
+  if (options.summary) {
+    settings.tracer.measure_calls = true;
+    // Without a set of its own a count is one of everything.
+    if (options.trace_set.empty()) settings.tracer.trace = syscalls::TraceSet::all();
+    settings.chosen_set = true;
   }
   settings.record_path = options.record_path;
   settings.json = !options.json.empty();

@@ -29,6 +29,9 @@ struct CommonOptions {
   std::string settle = "200ms";
   std::vector<std::string> announce;
   std::string attach_mode = "seize";
+  std::string placement = "auto";
+  bool summary = false;  // -c
+  bool fast_idle = false;
   std::string payload = "text";
   std::string color = "auto";
   bool quiet = false;
@@ -46,6 +49,9 @@ base::Result<base::Nanoseconds> parse_duration(const std::string& text, const st
 // Checked options.
 struct Settings {
   engine::TracerOptions tracer;
+  bool fast_idle = false;
+  bool summary = false;
+  bool chosen_set = false;  // -e was given, or everything asked for (-vv)
   diagnose::Settings diagnosis;
   base::Nanoseconds settle{};
   std::string record_path;

@@ -1,12 +1,10 @@
 #include "tracer/cli/sampler.h"
 
-#include <pthread.h>
 #include <unistd.h>
-
-#include <csignal>
 
 #include "tracer/engine/restarted_call.h"
 #include "tracer/engine/snapshotter.h"
+#include "tracer/kernel/quiet_thread.h"
 
 namespace stucktrace::cli {
 
@@ -38,14 +36,7 @@ base::Result<model::Sample> take_sample(const SampleRequest& request, const std:
 }
 
 Sampler::Sampler() {
-  // The tool's signals are the tracer's business: this thread must never be the one that takes
-  // them.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = kernel::quiet_thread([this](const std::stop_token& stop) { work(stop); });
 }
 
 Sampler::~Sampler() {

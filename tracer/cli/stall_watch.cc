@@ -14,7 +14,7 @@ void StallWatch::observe(const model::Event& event) {
   if (const auto* enter = std::get_if<model::SyscallEnter>(&event.data)) {
     const syscalls::SyscallRow* row = syscalls::find_row(enter->call.abi, enter->call.number);
     if (row != nullptr && row->has(syscalls::Trait::kMayBlock)) {
-      blocked_since_[event.tid] = event.at;
+      blocked_since_[event.tid] = base::Instant{event.at.since_boot - enter->age};
     }
   } else if (std::holds_alternative<model::SyscallExit>(event.data) ||
              std::holds_alternative<model::TaskExit>(event.data)) {

@@ -159,7 +159,12 @@ void FindingTracker::observe(const model::Event& event) {
   if (std::holds_alternative<model::SyscallEnter>(event.data)) {
     open_[event.tid] = {event.at};
   } else if (const auto* exit = std::get_if<model::SyscallExit>(&event.data)) {
-    on_exit(event, *exit);
+    // A look tells neither how nor when exactly: samples say whether the stall is over.
+    if (exit->looked_up) {
+      open_.erase(event.tid);
+    } else {
+      on_exit(event, *exit);
+    }
   } else if (const auto* ended = std::get_if<model::TaskExit>(&event.data)) {
     on_task_exit(event, *ended);
     open_.erase(event.tid);

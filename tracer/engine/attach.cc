@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "tracer/engine/tracer.h"
+#include "tracer/kernel/own_threads.h"
 
 namespace stucktrace::engine {
 
@@ -36,11 +37,11 @@ base::Result<std::size_t> Tracer::attach_new_threads(base::Pid pid) {
   for (const base::Tid tid : *tids) {
     if (table_.find(tid) != nullptr) continue;
     const bool seize = options_.style == kernel::TraceStyle::kSeize;
-    if (auto done = seize ? kernel::seize(tid) : kernel::attach(tid); !done) {
+    if (auto done = seize ? kernel::seize(tid, tracee_options()) : kernel::attach(tid); !done) {
       if (done.error().kind == base::ErrorKind::kGone && tid != base::main_thread(pid)) continue;
       // A thread that was cloned by one we hold is attached already and will report itself.
       const auto status = procfs_.status(pid, tid);
-      if (status && status->tracer == ::getpid()) continue;
+      if (status && kernel::tracer_process(status->tracer) == ::getpid()) continue;
       return base::Failure{done.error()};
     }
     Tracee& tracee = table_.add(tid, pid, options_.style, TraceeState::kAttaching);

@@ -11,16 +11,19 @@ namespace stucktrace::engine {
 using syscalls::Trait;
 
 void Emitter::emit(base::Pid pid, base::Tid tid, model::EventData data) {
-  const model::Event event{++sequence_, clock_.now(), pid, tid, std::move(data)};
+  hand_over({++sequence_, now(), pid, tid, std::move(data)});
+}
+
+void Emitter::hand_over(model::Event&& event) {
   fds_.observe(event);
-  sink_.on_event(event);
+  sink_.take(std::move(event));
 }
 
 bool Emitter::wants(const syscalls::RawCall& call) const {
   const syscalls::SyscallRow* row = syscalls::find_row(call.abi, call.number);
-  if (row == nullptr) return options_.trace.contains(syscalls::Sys::kUnknown);
-  return options_.trace.contains(row->id) || row->has(Trait::kPlumbsFds) ||
-         row->has(Trait::kMakesTask);
+  if (row == nullptr) return trace_.contains(syscalls::Sys::kUnknown);
+  if (trace_.contains(row->id)) return true;
+  return !loose_ && (row->has(Trait::kPlumbsFds) || row->has(Trait::kMakesTask));
 }
 
 syscalls::CaptureOptions Emitter::capture_options(base::Pid pid,
@@ -37,26 +40,32 @@ syscalls::CaptureOptions Emitter::capture_options(base::Pid pid,
 
 void Emitter::enter(base::Pid pid, base::Tid tid, const syscalls::RawCall& call,
                     bool open_at_attach) {
-  model::SyscallEnter enter;
+  model::Event event{++sequence_, now(), pid, tid, model::SyscallEnter{}};
+  auto& enter = std::get<model::SyscallEnter>(event.data);
   enter.call = call;
   enter.open_at_attach = open_at_attach;
   syscalls::capture_enter(call, kernel::ProcessMemory(tid), capture_options(pid, call),
                           enter.memory);
-  emit(pid, tid, std::move(enter));
+  if (loose_) enter.fds = descriptors_of(procfs_, pid, tid, call, enter.memory);
+  hand_over(std::move(event));
 }
 
 void Emitter::exit(base::Pid pid, base::Tid tid, const syscalls::RawCall& call,
-                   const syscalls::RawResult& result) {
-  model::SyscallExit exit;
+                   const syscalls::RawResult& result,
+                   const std::optional<model::CallTimes>& spent) {
+  model::Event event{++sequence_, now(), pid, tid, model::SyscallExit{}};
+  auto& exit = std::get<model::SyscallExit>(event.data);
   exit.call = call;
   exit.result = result;
+  exit.spent = spent;
   const kernel::ProcessMemory memory(tid);
   syscalls::capture_exit(call, result, memory, capture_options(pid, call), exit.memory);
   const syscalls::SyscallRow* row = syscalls::find_row(call.abi, call.number);
   if (row != nullptr && row->has(Trait::kPlumbsFds)) {
-    exit.made_fds = made_fds(procfs_, pid, call, result, memory, fds_);
+    exit.made_fds = made_fds(procfs_, pid, call, result, memory, fds_,
+                             loose_ ? DupLookup::kRead : DupLookup::kKnown);
   }
-  emit(pid, tid, std::move(exit));
+  hand_over(std::move(event));
 }
 
 void Emitter::task_seen(base::Pid pid, base::Tid tid, base::Pid parent, Origin origin) {

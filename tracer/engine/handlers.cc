@@ -31,15 +31,23 @@ bool is_restart_syscall(const RawCall& call) {
   return syscalls::sys_of(call.abi, call.number) == Sys::restart_syscall;
 }
 
+}  // namespace
+
 // The clone flags of the call a task is in; nullopt if it is no clone or they cannot be read.
-std::optional<std::uint64_t> clone_flags(const Tracee& maker) {
-  switch (syscalls::sys_of(maker.call.abi, maker.call.number)) {
+std::optional<std::uint64_t> Tracer::clone_flags(const Tracee& maker, const Stopped& stopped) {
+  RawCall call = maker.call;
+  // A filter lets the call itself pass without a stop.
+  if (maker.state != TraceeState::kInSyscall) {
+    const auto interrupted = kernel::interrupted_call(stopped);
+    if (!interrupted) return std::nullopt;
+    call = interrupted->call;
+  }
+  switch (syscalls::sys_of(call.abi, call.number)) {
     case Sys::clone:
-      return maker.call.args[0];
+      return call.args[0];
     case Sys::clone3: {
       std::uint64_t flags = 0;  // first field of struct clone_args (clone(2))
-      if (kernel::ProcessMemory(maker.tid).read_value(base::RemoteAddr{maker.call.args[0]},
-                                                      flags)) {
+      if (kernel::ProcessMemory(maker.tid).read_value(base::RemoteAddr{call.args[0]}, flags)) {
         return flags;
       }
       return std::nullopt;
@@ -51,8 +59,6 @@ std::optional<std::uint64_t> clone_flags(const Tracee& maker) {
       return std::nullopt;
   }
 }
-
-}  // namespace
 
 void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SyscallStop&) {
   if (tracee.state == TraceeState::kLeaving) {
@@ -67,6 +73,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SyscallStop&) {
   }
   if (info->op == kernel::SyscallInfo::Op::kEntry) {
     enter_call(tracee, info->call);
+    if (step_aside(tracee, stopped, info->call)) return;
   } else if (info->op == kernel::SyscallInfo::Op::kExit) {
     exit_call(tracee, info->result);
   }
@@ -91,21 +98,49 @@ void Tracer::enter_call(Tracee& tracee, const RawCall& call) {
   const bool continues = is_restart_syscall(call) && tracee.call.number >= 0;
   if (!continues) tracee.call = call;
   tracee.call_reported = emitter_.wants(tracee.call);
-  if (tracee.call_reported) emitter_.enter(tracee.pid, tracee.tid, tracee.call, false);
+  if (!tracee.call_reported) return;
+  emitter_.enter(tracee.pid, tracee.tid, tracee.call, false);
+  if (!options_.measure_calls) return;
+  if (!tracee.times) tracee.times.emplace(tracee.tid);
+  tracee.at_entry = tracee.times->read();
+}
+
+// The time of a call between its two stops.
+std::optional<model::CallTimes> Tracer::time_spent(Tracee& tracee) {
+  const auto before = std::exchange(tracee.at_entry, std::nullopt);
+  if (!before) return std::nullopt;
+  const auto now = tracee.times->read();
+  if (!now) return std::nullopt;
+  return model::CallTimes{now->on_cpu - before->on_cpu, now->queued - before->queued};
 }
 
 void Tracer::exit_call(Tracee& tracee, const RawResult& result) {
   tracee.state = TraceeState::kRunning;
   tracee.restarting = false;
   if (std::exchange(tracee.call_reported, false)) {
-    emitter_.exit(tracee.pid, tracee.tid, tracee.call, result);
+    emitter_.exit(tracee.pid, tracee.tid, tracee.call, result, time_spent(tracee));
   }
 }
 
 void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SeccompStop&) {
-  // A filter of the tracee's own asked for a tracer; without one the call would give ENOSYS, with
-  // one it runs: nothing to decide here.
   if (tracee.state == TraceeState::kLeaving) return let_go(tracee, std::move(stopped), 0);
+  if (tracee.state == TraceeState::kBeforeExec) return resume(tracee, std::move(stopped));
+  const auto info = kernel::syscall_info(stopped);
+  if (!info || info->op != kernel::SyscallInfo::Op::kSeccomp) {
+    return resume(tracee, std::move(stopped));
+  }
+  if (info->filter_data != kernel::kFilterMark) {
+    // A filter of the tracee's own, which has no tracer as far as it knows.
+    static_cast<void>(kernel::fail_call(stopped));
+    tracee.state = TraceeState::kRunning;
+    return resume(tracee, std::move(stopped));
+  }
+  enter_call(tracee, info->call);
+  if (step_aside(tracee, stopped, info->call)) return;
+  // What never returns, or nobody asked for, needs no second stop.
+  const syscalls::SyscallRow* row = syscalls::find_row(info->call.abi, info->call.number);
+  const bool returns = row == nullptr || !row->has(syscalls::Trait::kNeverReturns);
+  if (!tracee.call_reported || !returns) tracee.state = TraceeState::kRunning;
   resume(tracee, std::move(stopped));
 }
 
@@ -156,7 +191,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::GroupStopped& sto
     static_cast<void>(kernel::resume(std::move(stopped), kernel::Resume::kListen));
   } else {
     // Attached while it was stopped: this is its first stop.
-    static_cast<void>(kernel::set_options(stopped));
+    static_cast<void>(kernel::set_options(stopped, tracee_options()));
     tracee.parked = std::move(stopped);
   }
 }
@@ -180,7 +215,8 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Trapped&) {
 void Tracer::attached(Tracee& tracee, Stopped stopped) {
   tracee.state = TraceeState::kRunning;
   // PTRACE_ATTACH takes no options; without TRACESYSGOOD a syscall-stop would read as a SIGTRAP.
-  if (tracee.style == kernel::TraceStyle::kAttach) static_cast<void>(kernel::set_options(stopped));
+  if (tracee.style == kernel::TraceStyle::kAttach)
+    static_cast<void>(kernel::set_options(stopped, tracee_options()));
   if (const auto call = kernel::interrupted_call(stopped)) {
     if (will_restart(call->result)) {
       tracee.call = call->call;
@@ -196,7 +232,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::MadeTask& made) {
   const auto message = kernel::event_message(stopped);
   if (!message) return;
   const base::Tid child{static_cast<std::int32_t>(*message)};
-  std::optional<std::uint64_t> flags = clone_flags(tracee);
+  std::optional<std::uint64_t> flags = clone_flags(tracee, stopped);
   if (!flags) {
     const auto status = procfs_.status(base::Pid{child.value()}, child);
     flags = status && status->tgid != child.value() ? CLONE_THREAD | CLONE_FILES : 0;
@@ -291,7 +327,8 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Execed&) {
   }
   if (leader.state == TraceeState::kBeforeExec) {
     executed_ = true;
-    leader.state = TraceeState::kInSyscall;
+    read_launch_report();
+    leader.state = filtered_ ? TraceeState::kRunning : TraceeState::kInSyscall;
     leader.call_reported = false;
     emitter_.task_seen(leader.pid, leader.tid, base::Pid{::getpid()}, Emitter::Origin::kLaunched);
   }

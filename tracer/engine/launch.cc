@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,9 +13,17 @@ namespace {
 
 // Between fork and exec only async-signal-safe calls are allowed: the tool has threads.
 [[noreturn]] void become(const char* path, char* const* argv, char* const* shell_argv,
-                         const sigset_t& mask, bool restore_sigpipe, int error_pipe) {
+                         const sigset_t& mask, bool restore_sigpipe, int error_pipe,
+                         const kernel::FilterProgram& filter) {
   if (kernel::trace_me()) {
     ::raise(SIGSTOP);
+    if (!filter.empty()) {
+      // Without one the command runs all the same; a negative number says so.
+      if (const int refused = kernel::install_filter(filter); refused != 0) {
+        const int code = -refused;
+        [[maybe_unused]] const ssize_t told = ::write(error_pipe, &code, sizeof code);
+      }
+    }
     if (restore_sigpipe) ::signal(SIGPIPE, SIG_DFL);
     ::sigprocmask(SIG_SETMASK, &mask, nullptr);
     ::execv(path, argv);
@@ -51,11 +60,19 @@ base::Result<base::Pid> Tracer::launch(const Command& command) {
   const std::vector<char*> argv = pointers(command.argv);
   const std::vector<char*> shell_argv = pointers(shell_words);
 
+  kernel::FilterProgram filter;
+  if (options_.filter) {
+    auto built = kernel::build_filter(options_.filter->rules);
+    if (!built) return base::Failure{built.error()};
+    filter = std::move(*built);
+    filtered_ = true;
+    emitter_.use_set(options_.filter->trace, true);
+  }
   const pid_t child = ::fork();
   if (child < 0) return base::system_error("starting a process", base::Errno::last());
   if (child == 0) {
     become(command.path.c_str(), argv.data(), shell_argv.data(), ticker_.original_mask(),
-           command.restore_sigpipe, error_end.get());
+           command.restore_sigpipe, error_end.get(), filter);
   }
   const base::Pid pid{child};
   const base::Tid tid = base::main_thread(pid);
@@ -76,7 +93,7 @@ base::Result<base::Pid> Tracer::launch(const Command& command) {
     if (auto left = kernel::detach(std::move(stopped), SIGSTOP); !left) {
       return base::Failure{left.error()};
     }
-    if (auto seized = kernel::seize(tid); !seized) {
+    if (auto seized = kernel::seize(tid, tracee_options()); !seized) {
       static_cast<void>(kernel::send_signal(pid, SIGKILL));
       table_.remove(tid);
       return base::Failure{seized.error()};
@@ -87,11 +104,23 @@ base::Result<base::Pid> Tracer::launch(const Command& command) {
     stopped = kernel::Stopped{tid};
     // Ends the group-stop; the command has not been executed yet, so nobody can see this SIGCONT.
     static_cast<void>(kernel::send_signal(pid, SIGCONT));
-  } else if (auto set = kernel::set_options(stopped); !set) {
+  } else if (auto set = kernel::set_options(stopped, tracee_options()); !set) {
     return base::Failure{set.error()};
   }
   resume(tracee, std::move(stopped));
   return pid;
+}
+
+// At the first exec, when everything the child had to tell is in its pipe.
+void Tracer::read_launch_report() {
+  int code = 0;
+  if (!filtered_ || ::read(exec_error_.get(), &code, sizeof code) != sizeof code || code >= 0)
+    return;
+  filtered_ = false;
+  emitter_.use_set(options_.trace, false);
+  emitter_.emit(root_, base::main_thread(root_),
+                model::Note{fmt::format("no filter could be installed ({}): every call stops",
+                                        base::Errno{-code}.description())});
 }
 
 }  // namespace stucktrace::engine

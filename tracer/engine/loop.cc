@@ -17,7 +17,20 @@ Tracer::Tracer(TracerOptions options, const base::Clock& clock, model::EventSink
       clock_(clock),
       log_(log),
       emitter_(options_, clock, sink),
-      ticker_(options_.tick) {}
+      own_ticker_(std::make_unique<Ticker>(options_.tick)),
+      ticker_(*own_ticker_),
+      beat_(ticker_),
+      placer_(options_.placement) {}
+
+Tracer::Tracer(TracerOptions options, const base::Clock& clock, model::EventSink& sink,
+               base::Log& log, Ticker& ticker)
+    : options_(std::move(options)),
+      clock_(clock),
+      log_(log),
+      emitter_(options_, clock, sink),
+      ticker_(ticker),
+      beat_(ticker_),
+      placer_(options_.placement) {}
 
 Tracer::~Tracer() {
   if (table_.empty()) return;
@@ -29,7 +42,7 @@ base::Result<Outcome> Tracer::run(TickObserver& observer) {
   Outcome outcome;
   bool leave = false;
   while (!table_.empty() && !leave) {
-    if (ticker_.take_tick()) {
+    if (beat_.take_tick()) {
       housekeeping();
       obey_signals(outcome, leave);
       for (; pictures_wanted_ > 0; --pictures_wanted_) observer.on_picture_wanted();
@@ -37,9 +50,10 @@ base::Result<Outcome> Tracer::run(TickObserver& observer) {
       if (leave) break;
     }
     kernel::WaitReport report;
-    switch (waiter_.next(WaitHow::kBlock, report)) {
+    switch (waiter_.next(WaitHow::kBlock, report, table_.size() == 1)) {
       case Waiter::Outcome::kReport:
         dispatch(report);
+        if (!requesters_.empty()) resume_requesters();
         break;
       case Waiter::Outcome::kNothing:
       case Waiter::Outcome::kInterrupted:
@@ -59,8 +73,8 @@ base::Result<Outcome> Tracer::run(TickObserver& observer) {
   outcome.root_exit = root_exit_;
   if (exec_error_.valid() && !executed_) {
     int code = 0;
-    if (::read(exec_error_.get(), &code, sizeof code) == sizeof code) {
-      outcome.exec_failure = base::Errno{code};
+    while (::read(exec_error_.get(), &code, sizeof code) == sizeof code) {
+      if (code > 0) outcome.exec_failure = base::Errno{code};
     }
   }
   return outcome;
@@ -77,6 +91,10 @@ kernel::Stop Tracer::read_stop(const kernel::WaitReport& report, kernel::TraceSt
 }
 
 void Tracer::dispatch(const kernel::WaitReport& report) {
+  const base::Instant now = clock_.now();
+  ++stops_;
+  if (report.status.stopped()) placer_.on_stop(report.tid, now, table_.size() == 1);
+  const Emitter::StopTime at(emitter_, now);
   Tracee* tracee = table_.find(report.tid);
   if (tracee == nullptr) {
     // A new task may stop before its maker's event arrives (ptrace(2)); an ended one that exec
@@ -94,7 +112,10 @@ void Tracer::dispatch(const kernel::WaitReport& report) {
 }
 
 void Tracer::resume(Tracee& tracee, kernel::Stopped stopped, int signo) {
-  const bool free_run = tracee.state == TraceeState::kBeforeExec;
+  placer_.on_resume(clock_.now());
+  // With a filter only a call it has picked runs to a syscall-stop, its exit.
+  const bool free_run = tracee.state == TraceeState::kBeforeExec ||
+                        (filtered_ && tracee.state != TraceeState::kInSyscall);
   // A tracee killed in its stop is gone here; its exit report follows.
   static_cast<void>(kernel::resume(
       std::move(stopped), free_run ? kernel::Resume::kFreely : kernel::Resume::kToSyscall, signo));
@@ -130,7 +151,7 @@ void Tracer::housekeeping() {
 }
 
 void Tracer::obey_signals(Outcome& outcome, bool& leave) {
-  for (const Ticker::Received& signal : ticker_.take_signals()) {
+  for (const Ticker::Received& signal : beat_.take_signals()) {
     switch (signal.signo) {
       case SIGUSR1:
         ++pictures_wanted_;
@@ -142,6 +163,13 @@ void Tracer::obey_signals(Outcome& outcome, bool& leave) {
           // Like timeout(1): the command is asked first; a second request ends the tool itself.
           if (!outcome.ended_by_signal) {
             outcome.ended_by_signal = signal.signo;
+            static_cast<void>(kernel::send_signal(root_, signal.signo));
+            break;
+          }
+          if (filtered_) {
+            log_.say(base::LogLevel::kNormal,
+                     "the command runs under a filter that needs its tracer: it is followed until "
+                     "it ends (SIGKILL ends both)");
             static_cast<void>(kernel::send_signal(root_, signal.signo));
             break;
           }

@@ -3,6 +3,9 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <optional>
+
+#include "syscalls/io.h"
 
 namespace stucktrace::engine {
 namespace {
@@ -31,7 +34,8 @@ std::vector<int> read_pair(std::uint64_t address, const syscalls::RemoteMemory& 
 
 std::vector<FdEntry> made_fds(const kernel::Procfs& procfs, base::Pid pid,
                               const syscalls::RawCall& call, const syscalls::RawResult& result,
-                              const syscalls::RemoteMemory& memory, const model::FdTracker& known) {
+                              const syscalls::RemoteMemory& memory, const model::FdTracker& known,
+                              DupLookup dups) {
   if (result.is_error) return {};
   std::vector<int> fds;
   ResourceKind kind = ResourceKind::kUnknown;  // where the call tells more than the link text
@@ -78,6 +82,11 @@ std::vector<FdEntry> made_fds(const kernel::Procfs& procfs, base::Pid pid,
     case Sys::fanotify_init:
       fds = {static_cast<int>(result.value)};
       break;
+    case Sys::dup:
+    case Sys::dup2:
+    case Sys::dup3:
+      if (dups == DupLookup::kRead) fds = {static_cast<int>(result.value)};
+      break;
     default:
       break;
   }
@@ -87,6 +96,29 @@ std::vector<FdEntry> made_fds(const kernel::Procfs& procfs, base::Pid pid,
     if (!entry) continue;
     if (kind != ResourceKind::kUnknown) entry->resource.kind = kind;
     entries.push_back(std::move(*entry));
+  }
+  return entries;
+}
+
+std::vector<FdEntry> descriptors_of(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid,
+                                    const syscalls::RawCall& call,
+                                    const syscalls::RemoteMemory& memory) {
+  constexpr std::size_t kMost = 8;
+  constexpr int kLastStandard = 2;
+  std::vector<int> fds;
+  const Sys id = syscalls::sys_of(call.abi, call.number);
+  if (const std::optional<int> fd = syscalls::io_fd(call)) {
+    if (*fd > kLastStandard || !syscalls::is_write_like(id)) fds.push_back(*fd);
+  } else {
+    for (const syscalls::PolledFd& polled : syscalls::polled_fds(call, memory)) {
+      if (fds.size() < kMost) fds.push_back(polled.fd);
+    }
+  }
+  std::vector<FdEntry> entries;
+  for (const int fd : fds) {
+    if (auto entry = procfs.fd(pid, fd, kernel::FdDetail::kLinks, tid)) {
+      entries.push_back(std::move(*entry));
+    }
   }
   return entries;
 }

@@ -1,12 +1,14 @@
 #pragma once
 
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "syscalls/decode.h"
 #include "syscalls/trace_set.h"
 #include "tracer/base/clock.h"
 #include "tracer/base/ids.h"
+#include "tracer/engine/launch_filter.h"
+#include "tracer/engine/placement.h"
 #include "tracer/kernel/stop.h"
 
 namespace stucktrace::engine {
@@ -17,6 +19,16 @@ struct TracerOptions {
   // Calls outside the set stop the tracee all the same but become no events, unless the tree or its
   // descriptors would be lost track of without them.
   syscalls::TraceSet trace = syscalls::TraceSet::all();
+  // launch(): stop at the filter's calls alone; its set stands in place of `trace` then. Where the
+  // kernel has no filters the command is traced by `trace` without one, and a note says so.
+  std::optional<LaunchFilter> filter;
+  // Measure where each call's time goes (model::CallTimes): two more reads of /proc a call.
+  bool measure_calls = false;
+  // launch(): the tree is killed when the tracer ends. With a filter it always is: the calls it
+  // names would fail with ENOSYS without a tracer (seccomp(2)).
+  bool kill_on_exit = false;
+  // Where the tracer's own thread runs.
+  PlacementPolicy placement = PlacementPolicy::kAuto;
   // How often the observer is called while nothing happens.
   base::Nanoseconds tick = std::chrono::milliseconds{50};
   // How long a task may take to stop when it is to be let go; then it is left to the kernel, which

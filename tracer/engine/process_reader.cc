@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "tracer/kernel/own_threads.h"
+
 namespace stucktrace::engine {
 namespace {
 
@@ -42,7 +44,7 @@ void read_identity(const kernel::Procfs& procfs, const kernel::TaskStat& stat,
   process.argv = procfs.cmdline(process.pid).value_or(std::vector<std::string>{});
   process.exe = procfs.exe(process.pid).value_or(std::string{});
   if (const auto status = procfs.status(process.pid)) {
-    process.tracer = status->tracer;
+    process.tracer = kernel::tracer_process(status->tracer);
     process.uid = status->uid;
     process.ns_pids = status->ns_pids;
     process.caught_signals = status->sig_caught;

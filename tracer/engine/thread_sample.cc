@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "tracer/kernel/own_threads.h"
+
 namespace stucktrace::engine {
 namespace {
 
@@ -38,7 +40,7 @@ base::Result<ThreadSample> read_sample(const kernel::Procfs& procfs, base::Pid p
                   read_line(procfs, pid, tid),
                   std::move(schedule)};
   sample.comm = stat->comm;
-  sample.tracer = status->tracer;
+  sample.tracer = kernel::tracer_process(status->tracer);
   sample.ns_pids = status->ns_pids;
   return sample;
 }

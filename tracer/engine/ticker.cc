@@ -1,7 +1,6 @@
 #include "tracer/engine/ticker.h"
 
-#include <pthread.h>
-
+#include <algorithm>
 #include <ctime>
 #include <utility>
 
@@ -21,7 +20,7 @@ timespec to_timespec(base::Nanoseconds duration) {
 
 }  // namespace
 
-Ticker::Ticker(base::Nanoseconds interval) : interval_(interval), owner_(pthread_self()) {
+Ticker::Ticker(base::Nanoseconds interval) : interval_(interval) {
   struct sigaction action{};
   action.sa_handler = do_nothing;
   sigaction(kick_signal(), &action, nullptr);
@@ -35,6 +34,7 @@ Ticker::Ticker(base::Nanoseconds interval) : interval_(interval), owner_(pthread
 
 Ticker::~Ticker() {
   thread_.request_stop();
+  pthread_kill(thread_.native_handle(), kick_signal());
   thread_.join();
   // What arrived unseen must not strike at the unblocking: it was meant for a run that is over.
   const timespec now{};
@@ -43,22 +43,44 @@ Ticker::~Ticker() {
   pthread_sigmask(SIG_SETMASK, &original_mask_, nullptr);
 }
 
-std::vector<Ticker::Received> Ticker::take_signals() {
-  const std::scoped_lock lock(mutex_);
+Ticker::Beat::Beat(Ticker& ticker) : ticker_(ticker), owner_(pthread_self()) {
+  sigset_t kick;
+  sigemptyset(&kick);
+  sigaddset(&kick, kick_signal());
+  pthread_sigmask(SIG_UNBLOCK, &kick, nullptr);
+  const std::scoped_lock lock(ticker_.mutex_);
+  ticker_.beats_.push_back(this);
+}
+
+Ticker::Beat::~Beat() {
+  const std::scoped_lock lock(ticker_.mutex_);
+  std::erase(ticker_.beats_, this);
+}
+
+std::vector<Ticker::Received> Ticker::Beat::take_signals() {
+  const std::scoped_lock lock(ticker_.mutex_);
   return std::exchange(signals_, {});
 }
 
 void Ticker::work(const std::stop_token& stop) {
   const timespec interval = to_timespec(interval_);
+  // Blocked and waited for, so that the kick at the end cannot come a moment too early.
+  sigset_t kick;
+  sigemptyset(&kick);
+  sigaddset(&kick, kick_signal());
+  pthread_sigmask(SIG_BLOCK, &kick, nullptr);
+  sigset_t awaited = handled_;
+  sigaddset(&awaited, kick_signal());
   while (!stop.stop_requested()) {
     siginfo_t info{};
-    const int signo = sigtimedwait(&handled_, &info, &interval);
-    if (signo > 0) {
-      const std::scoped_lock lock(mutex_);
-      signals_.push_back({signo, info.si_code == SI_KERNEL});
+    const int signo = sigtimedwait(&awaited, &info, &interval);
+    if (signo == kick_signal()) continue;
+    const std::scoped_lock lock(mutex_);
+    for (Beat* beat : beats_) {
+      if (signo > 0) beat->signals_.push_back({signo, info.si_code == SI_KERNEL});
+      beat->due_.store(true, std::memory_order_relaxed);
+      pthread_kill(beat->owner_, kick_signal());
     }
-    due_.store(true, std::memory_order_relaxed);
-    pthread_kill(owner_, kick_signal());
   }
 }
 

@@ -10,6 +10,7 @@
 #include "tracer/base/ids.h"
 #include "tracer/kernel/ptrace_ops.h"
 #include "tracer/kernel/stop.h"
+#include "tracer/kernel/task_times.h"
 
 namespace stucktrace::engine {
 
@@ -19,6 +20,7 @@ enum class TraceeState : std::uint8_t {
   kBeforeExec,    // launched, still our own code: nothing is reported until its first exec
   kRunning,       // in user code, or resumed and not heard of since
   kInSyscall,     // past a syscall-enter-stop
+  kRequesting,    // parked at the entry of a ptrace(2) call that wants what we have
   kGroupStopped,  // stopped by job control; listening (SEIZE) or parked (ATTACH)
   kLeaving,       // to be detached at its next suitable stop
 };
@@ -35,9 +37,11 @@ struct Tracee {
   // The call it is in, and whether an event told of it.
   syscalls::RawCall call;
   bool call_reported = false;
-  bool call_captured_output = false;
   // Was in `call` when we attached: the kernel will restart it without a fresh entry of its own.
   bool restarting = false;
+  // Where its time has gone, at the entry of `call`; only where calls are measured.
+  std::optional<kernel::TaskTimes> times;
+  std::optional<kernel::TaskTimes::Reading> at_entry;
   std::optional<kernel::Stopped> parked;
   base::Instant held_since;
 };

@@ -11,6 +11,7 @@
 #include "tracer/base/unique_fd.h"
 #include "tracer/engine/emitter.h"
 #include "tracer/engine/options.h"
+#include "tracer/engine/placer.h"
 #include "tracer/engine/ticker.h"
 #include "tracer/engine/tracee_table.h"
 #include "tracer/kernel/procfs.h"
@@ -51,6 +52,9 @@ struct Command {
 class Tracer {
  public:
   Tracer(TracerOptions options, const base::Clock& clock, model::EventSink& sink, base::Log& log);
+  // One of several, each on a thread of its own, that share a ticker.
+  Tracer(TracerOptions options, const base::Clock& clock, model::EventSink& sink, base::Log& log,
+         Ticker& ticker);
   // Lets go of whatever is still traced.
   ~Tracer();
   Tracer(const Tracer&) = delete;
@@ -63,15 +67,30 @@ class Tracer {
   base::Result<void> attach(base::Pid pid);
   // Until the tree has ended, the observer says so, or the tool is told to stop.
   base::Result<Outcome> run(TickObserver& observer);
-  // Puts an event of the caller's (a sample, a note) into the stream; only from on_tick().
-  void report(model::EventData data) { emitter_.emit(base::Pid{}, base::Tid{}, std::move(data)); }
+  // The CPU the tracer's thread shares with a tracee just now, -1 if none: a good place to be
+  // elsewhere. From any thread.
+  int shared_cpu() const { return placer_.shared_cpu(); }
+  struct Counters {
+    std::uint64_t stops = 0;  // reports of wait4(2), exits included
+    std::string placement;    // in words
+  };
+  Counters counters() const { return {stops_, placer_.description()}; }
 
  private:
+  struct Requester {
+    base::Tid tid;
+    base::Pid target;
+  };
+
   // ---- loop.cc
   void dispatch(const kernel::WaitReport& report);
   void housekeeping();
   void obey_signals(Outcome& outcome, bool& leave);
   void resume(Tracee& tracee, kernel::Stopped stopped, int signo = 0);
+  kernel::TraceeOptions tracee_options() const {
+    return {.seccomp_stops = filtered_,
+            .kill_on_exit = root_ && (filtered_ || options_.kill_on_exit)};
+  }
   kernel::Stop read_stop(const kernel::WaitReport& report, kernel::TraceStyle style);
   void stop_self_with_job();
 
@@ -90,11 +109,21 @@ class Tracer {
   void on(Tracee&, kernel::Stopped, const kernel::Killed&);
   void on(Tracee&, kernel::Stopped, const kernel::ContinuedReport&);
   void enter_call(Tracee& tracee, const syscalls::RawCall& call);
+  static std::optional<model::CallTimes> time_spent(Tracee& tracee);
+  std::optional<std::uint64_t> clone_flags(const Tracee& maker, const kernel::Stopped& stopped);
   void exit_call(Tracee& tracee, const syscalls::RawResult& result);
   void attached(Tracee& tracee, kernel::Stopped stopped);
   void hold(const kernel::WaitReport& report);
   void adopt(Tracee& held);
   void ended(Tracee& tracee, model::TaskExit exit);
+
+  // ---- launch.cc
+  void read_launch_report();
+
+  // ---- ptrace_users.cc: tracees that want to trace
+  bool step_aside(Tracee& tracee, kernel::Stopped& stopped, const syscalls::RawCall& call);
+  void let_go_for(Tracee& requester, base::Pid target);
+  void resume_requesters();
 
   // ---- attach.cc
   base::Result<std::size_t> attach_new_threads(base::Pid pid);
@@ -111,13 +140,20 @@ class Tracer {
   Emitter emitter_;
   kernel::Procfs procfs_;
   kernel::Waiter waiter_;
-  Ticker ticker_;
+  std::unique_ptr<Ticker> own_ticker_;
+  Ticker& ticker_;
+  Ticker::Beat beat_;
+  Placer placer_;
   TraceeTable table_;
   base::Pid root_;             // launched command, 0 in attach mode
   base::UniqueFd exec_error_;  // launch: errno of a failed exec arrives here
   std::optional<model::TaskExit> root_exit_;
-  int job_stop_signal_ = 0;          // the launched job stopped: stop with it
-  bool executed_ = false;            // launch: the first exec happened
+  int job_stop_signal_ = 0;  // the launched job stopped: stop with it
+  bool executed_ = false;    // launch: the first exec happened
+  bool filtered_ = false;    // launch: a filter chooses where the tree stops
+  // Stopped at the entry of a ptrace(2) call until the process it names is let go.
+  std::vector<Requester> requesters_;
+  std::uint64_t stops_ = 0;
   std::size_t pictures_wanted_ = 0;  // SIGUSR1 since the last tick
 };
 

@@ -93,8 +93,10 @@ std::optional<Obstacle> own_relatives(const Procfs& procfs, const Target& target
 
 std::optional<Obstacle> already_traced(const Procfs& procfs, const Target& target,
                                        const Caller& caller) {
-  const int tracer = target.status.tracer;
+  int tracer = target.status.tracer;
   if (tracer == 0 || tracer == caller.pid.value()) return std::nullopt;
+  // The number is that of the thread which traces.
+  if (const auto thread = procfs.status(base::Pid{tracer})) tracer = thread->tgid;
   return Obstacle{
       fmt::format("process {} is already traced by {}", target.pid,
                   named(procfs, base::Pid{tracer})),

@@ -9,9 +9,14 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstddef>
 #include <cstring>
 
 namespace stucktrace::kernel {
+
+static_assert(kRequestTraceMe == PTRACE_TRACEME && kRequestAttach == PTRACE_ATTACH &&
+              kRequestSeize == PTRACE_SEIZE);
+
 namespace {
 
 // The one place where ptrace(2)'s errno is read. glibc's prototype is variadic and its request an
@@ -25,9 +30,14 @@ base::Result<void> check(long returned, const char* operation, base::Tid tid) {
   return base::system_error(operation, base::Errno::last(), tid);
 }
 
-constexpr std::uintptr_t kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK |
-                                    PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC |
-                                    PTRACE_O_TRACESECCOMP;
+std::uintptr_t bits_of(TraceeOptions options) {
+  std::uintptr_t bits = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                        PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
+  if (options.seccomp_stops) bits |= PTRACE_O_TRACESECCOMP;
+  if (options.kill_on_exit) bits |= PTRACE_O_EXITKILL;
+  return bits;
+}
+
 template <class T>
 std::uintptr_t address_of(T& object) {
   return reinterpret_cast<std::uintptr_t>(&object);
@@ -84,6 +94,7 @@ base::Result<SyscallInfo> syscall_info(const Stopped& tracee) {
       info.call.number = static_cast<std::int64_t>(raw.seccomp.nr);
       std::memcpy(info.call.args.data(), raw.seccomp.args, sizeof raw.seccomp.args);
       info.call.abi = abi_of(raw.arch, raw.seccomp.nr);
+      info.filter_data = static_cast<std::uint16_t>(raw.seccomp.ret_data);
       break;
     case PTRACE_SYSCALL_INFO_EXIT:
       info.op = SyscallInfo::Op::kExit;
@@ -144,17 +155,25 @@ base::Result<InterruptedCall> interrupted_call(const Stopped& tracee) {
   return interrupted;
 }
 
-base::Result<void> set_options(const Stopped& tracee) {
-  return check(request(PTRACE_SETOPTIONS, tracee.tid(), 0, kOptions), "setting ptrace options",
-               tracee.tid());
+base::Result<void> fail_call(const Stopped& tracee) {
+  // The result register holds -ENOSYS since the entry (arch/x86/entry); a negative number skips the
+  // call.
+  return check(
+      request(PTRACE_POKEUSER, tracee.tid(), offsetof(user, regs.orig_rax), ~std::uintptr_t{0}),
+      "leaving out a call", tracee.tid());
+}
+
+base::Result<void> set_options(const Stopped& tracee, TraceeOptions options) {
+  return check(request(PTRACE_SETOPTIONS, tracee.tid(), 0, bits_of(options)),
+               "setting ptrace options", tracee.tid());
 }
 
 bool trace_me() {
   return request(PTRACE_TRACEME, base::Tid{}, 0, 0) == 0;
 }
 
-base::Result<void> seize(base::Tid tid) {
-  return check(request(PTRACE_SEIZE, tid, 0, kOptions), "attaching with PTRACE_SEIZE", tid);
+base::Result<void> seize(base::Tid tid, TraceeOptions options) {
+  return check(request(PTRACE_SEIZE, tid, 0, bits_of(options)), "attaching with PTRACE_SEIZE", tid);
 }
 
 base::Result<void> attach(base::Tid tid) {

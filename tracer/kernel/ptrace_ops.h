@@ -46,6 +46,8 @@ struct SyscallInfo {
   syscalls::RawCall call;      // kEntry, kSeccomp; of kExit only the abi
   syscalls::RawResult result;  // kExit
   std::uint64_t program_counter = 0;
+  std::uint16_t filter_data =
+      0;  // kSeccomp: SECCOMP_RET_DATA of the filter that asked for the stop
 };
 base::Result<SyscallInfo> syscall_info(const Stopped& tracee);
 // EINVAL is kSystem with that errno: a group-stop.
@@ -60,12 +62,26 @@ struct InterruptedCall {
 };
 base::Result<InterruptedCall> interrupted_call(const Stopped& tracee);
 
-// The options every tracee gets: syscall-stops marked, every kind of new task and exec reported.
-// Never EXITKILL: if the tracer dies the tree goes on.
-base::Result<void> set_options(const Stopped& tracee);
+// Requests of ptrace(2) by which a task comes under a tracer; the first is made by the tracee.
+inline constexpr std::uint64_t kRequestTraceMe = 0;
+inline constexpr std::uint64_t kRequestAttach = 16;
+inline constexpr std::uint64_t kRequestSeize = 0x4206;
+
+// In a seccomp stop: the call is left out and fails with ENOSYS, as it does without a tracer.
+base::Result<void> fail_call(const Stopped& tracee);
+
+// What a tracee gets besides the options every one has: syscall-stops marked, every kind of new
+// task and exec reported. Children inherit them (ptrace(2)).
+struct TraceeOptions {
+  // Stops asked for by a filter are reported. Without it they fail with ENOSYS, as in an untraced
+  // program.
+  bool seccomp_stops = false;
+  bool kill_on_exit = false;  // PTRACE_O_EXITKILL; otherwise the tree goes on if the tracer dies
+};
+base::Result<void> set_options(const Stopped& tracee, TraceeOptions options = {});
 // PTRACE_TRACEME: the caller's parent becomes its tracer. Async-signal-safe; false with errno set.
 bool trace_me();
-base::Result<void> seize(base::Tid tid);                     // sets the options as well
+base::Result<void> seize(base::Tid tid, TraceeOptions options = {});
 base::Result<void> attach(base::Tid tid);                    // sends SIGSTOP
 base::Result<void> interrupt(base::Tid tid);                 // only under SEIZE
 base::Result<void> send_stop(base::Pid pid, base::Tid tid);  // tgkill(SIGSTOP)

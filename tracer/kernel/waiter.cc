@@ -8,11 +8,11 @@ namespace stucktrace::kernel {
 
 Waiter::Waiter()
     : call_([](int* status, bool block) -> int {
-        const pid_t tid = wait4(-1, status, __WALL | (block ? 0 : WNOHANG), nullptr);
+        const pid_t tid = wait4(-1, status, __WALL | __WNOTHREAD | (block ? 0 : WNOHANG), nullptr);
         return tid < 0 ? -errno : tid;
       }) {}
 
-Waiter::Outcome Waiter::next(WaitHow how, WaitReport& report) {
+Waiter::Outcome Waiter::next(WaitHow how, WaitReport& report, bool alone) {
   if (ready_.empty()) {
     int status = 0;
     const int got = call_(&status, how == WaitHow::kBlock);
@@ -20,6 +20,10 @@ Waiter::Outcome Waiter::next(WaitHow how, WaitReport& report) {
     if (got == -EINTR) return Outcome::kInterrupted;
     if (got == -ECHILD) return Outcome::kNoTracees;
     if (got < 0) return Outcome::kFailed;
+    if (alone) {
+      report = {base::Tid{got}, WaitStatus{status}};
+      return Outcome::kReport;
+    }
     ready_.push_back({base::Tid{got}, WaitStatus{status}});
     // Whoever else is ready now goes before this task's next stop.
     constexpr std::size_t kBatch = 64;

@@ -21,7 +21,8 @@ enum class WaitHow : unsigned char {
   kNoBlock,  // only what is ready
 };
 
-// The only place where tracees are waited for. wait4(-1) favours the youngest tracee, so a busy one
+// The only place where tracees are waited for: those of the calling thread (__WNOTHREAD), since
+// each tracer thread has its own. wait4(-1) favours the youngest tracee, so a busy one
 // could starve the others: everything that is ready is drained first and handed out in the order it
 // came, one report per task and round.
 class Waiter {
@@ -38,7 +39,8 @@ class Waiter {
     kNoTracees,    // ECHILD
     kFailed,
   };
-  Outcome next(WaitHow how, WaitReport& report);
+  // `alone`: one task is traced, so that nobody else can be ready.
+  Outcome next(WaitHow how, WaitReport& report, bool alone = false);
 
  private:
   WaitCall call_;

@@ -45,6 +45,19 @@ struct SyscallEnter {
   syscalls::CapturedMemory memory;
   // In progress when we attached: the true start is earlier.
   bool open_at_attach = false;
+  // No stop told of it: a look found the thread in it (a filter lets such calls run freely).
+  bool looked_up = false;
+  // How long the call had been on, as far as was seen, when this event was made.
+  base::Nanoseconds age{};
+  // What its descriptors are, read for this event; empty where events tell all there is.
+  std::vector<FdEntry> fds;
+};
+
+// Where a call's time went; the rest of it the thread slept.
+struct CallTimes {
+  base::Nanoseconds on_cpu{};  // in the kernel
+  base::Nanoseconds queued{};  // able to run, waiting for a CPU
+  bool operator==(const CallTimes&) const = default;
 };
 
 struct SyscallExit {
@@ -53,6 +66,14 @@ struct SyscallExit {
   syscalls::CapturedMemory memory;  // out-parameters
   // What a descriptor made by this call is (pipe, socket, dup, open ...): fd and its entry.
   std::vector<FdEntry> made_fds;
+  // A look found the thread out of a call that a look had found it in: `result` is not known.
+  bool looked_up = false;
+  std::optional<CallTimes> spent;  // only where asked for
+};
+
+// A process's whole descriptor table, read anew while calls that change it run unseen.
+struct FdsSeen {
+  std::vector<FdEntry> fds;
 };
 
 struct SignalStop {  // a signal about to be delivered
@@ -101,7 +122,7 @@ struct Note {
 };
 
 using EventData = std::variant<TaskSeen, NewTask, SyscallEnter, SyscallExit, SignalStop, GroupStop,
-                               Continued, Exec, TaskExit, Detached, Lost, Sample, Note>;
+                               Continued, Exec, TaskExit, Detached, Lost, Sample, Note, FdsSeen>;
 
 struct Event {
   std::uint64_t sequence = 0;  // 1.. in the order the engine emitted them
@@ -132,6 +153,8 @@ class EventSink {
  public:
   virtual ~EventSink() = default;
   virtual void on_event(const Event& event) = 0;
+  // The same for a caller that needs the event no more.
+  virtual void take(Event&& event) { on_event(event); }
 };
 
 }  // namespace stucktrace::model

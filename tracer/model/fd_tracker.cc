@@ -235,8 +235,16 @@ void FdTracker::returned(const Event& event, const SyscallExit& exit) {
 
 void FdTracker::observe(const Event& event) {
   if (!event.tid) return;
-  if (const auto* exit = std::get_if<SyscallExit>(&event.data)) {
-    returned(event, *exit);
+  if (const auto* enter = std::get_if<SyscallEnter>(&event.data)) {
+    if (enter->fds.empty()) return;
+    Table& table = writable(event.pid);
+    for (const FdEntry& entry : enter->fds) table.entries[entry.fd] = entry;
+  } else if (const auto* exit = std::get_if<SyscallExit>(&event.data)) {
+    if (!exit->looked_up) returned(event, *exit);
+  } else if (const auto* table = std::get_if<FdsSeen>(&event.data)) {
+    Table& whole = writable(event.pid);
+    whole.entries.clear();
+    for (const FdEntry& entry : table->fds) whole.entries[entry.fd] = entry;
   } else if (const auto* first = std::get_if<TaskSeen>(&event.data)) {
     seen(event, *first);
   } else if (const auto* child = std::get_if<NewTask>(&event.data)) {

@@ -6,10 +6,6 @@
 namespace stucktrace::model {
 namespace {
 
-void merge(syscalls::CapturedMemory& into, const syscalls::CapturedMemory& from) {
-  for (const auto& range : from.ranges()) into.add(range.address, from.bytes(range));
-}
-
 Call begin(const Event& event, const syscalls::RawCall& raw) {
   Call call;
   call.pid = event.pid;
@@ -34,8 +30,12 @@ std::optional<Call> CallPairer::observe(const Event& event) {
   if (const auto* enter = std::get_if<SyscallEnter>(&event.data)) {
     // A call still open here lost its exit; it goes out without an end.
     std::optional<Call> lost = take(event.tid);
+    // One that only looks see has ended by now; the look that would have told comes too late.
+    if (lost && lost->looked_up) lost->end = event.at;
     Call call = begin(event, enter->call);
+    call.start = base::Instant{event.at.since_boot - enter->age};
     call.open_at_attach = enter->open_at_attach;
+    call.looked_up = enter->looked_up;
     call.memory = enter->memory;
     open_[event.tid] = std::move(call);
     return lost;
@@ -44,9 +44,10 @@ std::optional<Call> CallPairer::observe(const Event& event) {
     std::optional<Call> call = take(event.tid);
     if (!call || call->raw.number != exit->call.number) call = begin(event, exit->call);
     call->end = event.at;
-    call->result = exit->result;
+    if (!exit->looked_up) call->result = exit->result;
     call->made_fds = exit->made_fds;
-    merge(call->memory, exit->memory);
+    call->spent = exit->spent;
+    call->memory.append(exit->memory);
     return call;
   }
   if (const auto* exec = std::get_if<Exec>(&event.data)) {
@@ -63,7 +64,11 @@ std::optional<Call> CallPairer::observe(const Event& event) {
     }
     return leader;
   }
-  if (std::holds_alternative<TaskExit>(event.data)) return take(event.tid);
+  if (const auto* exit = std::get_if<TaskExit>(&event.data)) {
+    std::optional<Call> last = take(event.tid);
+    if (last && last->looked_up && !exit->signaled) last->end = event.at;
+    return last;
+  }
   return std::nullopt;
 }
 

@@ -21,10 +21,12 @@ struct Call {
   base::Instant start;
   std::optional<base::Instant> end;  // empty: still open, or the task died in it
   bool open_at_attach = false;
+  bool looked_up = false;  // seen by looks: begin and end are those of the looks
   syscalls::RawCall raw;
-  std::optional<syscalls::RawResult> result;
-  syscalls::CapturedMemory memory;  // enter's and exit's together
+  std::optional<syscalls::RawResult> result;  // empty as well where only a look saw the end
+  syscalls::CapturedMemory memory;            // enter's and exit's together
   std::vector<FdEntry> made_fds;
+  std::optional<CallTimes> spent;
 
   syscalls::Sys sys() const { return syscalls::sys_of(raw.abi, raw.number); }
 };

@@ -179,6 +179,9 @@ struct Fields<model::SyscallEnter> {
     archive(1, enter.call);
     archive(2, enter.memory);
     archive(3, enter.open_at_attach);
+    archive(4, enter.looked_up);
+    archive(5, enter.age);
+    archive(6, enter.fds);
   }
 };
 
@@ -189,7 +192,22 @@ struct Fields<model::SyscallExit> {
     archive(2, exit.result);
     archive(3, exit.memory);
     archive(4, exit.made_fds);
+    archive(5, exit.looked_up);
+    archive(6, exit.spent);
   }
+};
+
+template <>
+struct Fields<model::CallTimes> {
+  static void visit(auto& archive, auto& times) {
+    archive(1, times.on_cpu);
+    archive(2, times.queued);
+  }
+};
+
+template <>
+struct Fields<model::FdsSeen> {
+  static void visit(auto& archive, auto& seen) { archive(1, seen.fds); }
 };
 
 template <>
@@ -274,6 +292,7 @@ struct Fields<model::EventData> {
     archive.template alternative<model::Lost>(20, data);
     archive.template alternative<model::Sample>(21, data);
     archive.template alternative<model::Note>(22, data);
+    archive.template alternative<model::FdsSeen>(23, data);
   }
 };
 

@@ -245,7 +245,9 @@ TEST(TextTimeline, OpenCallsAtTheEnd) {
 
 TEST(TextTimeline, CallsOpenAtTheAttach) {
   EventScript script = one_process();
-  model::SyscallEnter enter{test::raw_call("read", {3, 0, 1}), {}, true};
+  model::SyscallEnter enter;
+  enter.call = test::raw_call("read", {3, 0, 1});
+  enter.open_at_attach = true;
   script.add(1, 10, 10, enter);
   EXPECT_THAT(lines_of(script).back(), HasSubstr("still blocked, since before the attach"));
   script.exit(2001, 10, 10, "read", {3, 0, 1}, 1);

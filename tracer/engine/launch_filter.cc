@@ -1,0 +1,112 @@
+#include "tracer/engine/launch_filter.h"
+
+#include <fcntl.h>
+
+#include <initializer_list>
+
+#include "syscalls/table.h"
+#include "tracer/kernel/ptrace_ops.h"
+
+namespace stucktrace::engine {
+
+using kernel::ArgCondition;
+using syscalls::Sys;
+
+namespace {
+
+constexpr std::uint64_t kInt = 0xffffffff;
+
+void add(LaunchFilter& filter, Sys id, std::vector<ArgCondition> conditions = {}) {
+  filter.rules.push_back({id, std::move(conditions)});
+  filter.trace.add(id);
+}
+
+// A bit of the flags of open(2) that makes it one for writing.
+void add_opens_for_writing(LaunchFilter& filter, Sys id, unsigned flags_index) {
+  for (const std::uint64_t access : {O_WRONLY, O_RDWR}) {
+    add(filter, id, {{.index = flags_index, .mask = O_ACCMODE, .value = access}});
+  }
+}
+
+// A tracee that wants to trace must be told why it cannot; not an event by itself.
+void add_ptrace(LaunchFilter& filter) {
+  for (const std::uint64_t request :
+       {kernel::kRequestTraceMe, kernel::kRequestAttach, kernel::kRequestSeize}) {
+    filter.rules.push_back({Sys::ptrace, {{.index = 0, .value = request}}});
+  }
+}
+
+}  // namespace
+
+LaunchFilter diagnosis_filter() {
+  LaunchFilter filter;
+  for (const Sys id : {Sys::wait4,
+                       Sys::waitid,
+                       Sys::exit_group,
+                       Sys::kill,
+                       Sys::tkill,
+                       Sys::tgkill,
+                       Sys::pidfd_send_signal,
+                       Sys::rt_sigqueueinfo,
+                       Sys::rt_tgsigqueueinfo,
+                       Sys::pipe,
+                       Sys::pipe2,
+                       Sys::socketpair,
+                       Sys::socket,
+                       Sys::dup,
+                       Sys::dup2,
+                       Sys::dup3,
+                       Sys::connect,
+                       Sys::accept,
+                       Sys::accept4,
+                       Sys::bind,
+                       Sys::listen,
+                       Sys::select,
+                       Sys::pselect6,
+                       Sys::ppoll,
+                       Sys::nanosleep,
+                       Sys::clock_nanosleep,
+                       Sys::creat,
+                       Sys::unlink,
+                       Sys::unlinkat,
+                       Sys::rename,
+                       Sys::renameat,
+                       Sys::renameat2,
+                       Sys::mkdir,
+                       Sys::mkdirat,
+                       Sys::rmdir,
+                       Sys::link,
+                       Sys::linkat,
+                       Sys::symlink,
+                       Sys::symlinkat,
+                       Sys::mknod,
+                       Sys::mknodat,
+                       Sys::truncate,
+                       Sys::setsid,
+                       Sys::setpgid}) {
+    add(filter, id);
+  }
+  // A look that does not wait tells nothing.
+  add(filter, Sys::poll, {{.index = 2, .value = 0, .differs = true}});
+  for (const Sys id : {Sys::write, Sys::writev}) {
+    for (const std::uint64_t fd : {1, 2}) {
+      add(filter, id, {{.index = 0, .mask = kInt, .value = fd}});
+    }
+  }
+  add_opens_for_writing(filter, Sys::open, 1);
+  add_opens_for_writing(filter, Sys::openat, 2);
+  add_ptrace(filter);
+  return filter;
+}
+
+LaunchFilter filter_for(const syscalls::TraceSet& set) {
+  LaunchFilter filter;
+  filter.trace = set;
+  for (const syscalls::SyscallRow& row : syscalls::all_rows(syscalls::kNativeAbi)) {
+    if (set.contains(row.id)) filter.rules.push_back({row.id, {}});
+  }
+  if (!set.contains(Sys::ptrace)) add_ptrace(filter);
+  return filter;
+}
+
+}  // namespace stucktrace::engine
