@@ -14,7 +14,7 @@ stucktrace_script_test(layers_self_test ${Python3_EXECUTABLE} ${scripts}/check_l
 stucktrace_script_test(targets ${Python3_EXECUTABLE} ${scripts}/check_targets.py
                        ${PROJECT_BINARY_DIR}/target)
 
-foreach(script demo test format.sh lint.sh)
+foreach(script demo test bench format.sh lint.sh)
   stucktrace_script_test(help_${script} ${scripts}/${script} --help)
   set_tests_properties(scripts.help_${script} PROPERTIES PASS_REGULAR_EXPRESSION
                        "^usage: scripts/${script}")
@@ -43,4 +43,10 @@ endforeach()
 if(NOT STUCKTRACE_SANITIZE)
   stucktrace_script_test(zoo ${scripts}/zoo --build-dir ${PROJECT_BINARY_DIR})
   set_tests_properties(scripts.zoo PROPERTIES TIMEOUT 300 RUN_SERIAL ON)
+endif()
+
+# Shape only: times beside other tests mean nothing.
+if(NOT STUCKTRACE_SANITIZE)
+  stucktrace_script_test(bench ${Python3_EXECUTABLE} ${scripts}/check_bench.py
+                         $<TARGET_FILE:stucktrace>)
 endif()
