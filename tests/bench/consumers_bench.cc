@@ -124,8 +124,10 @@ void timeline_all(benchmark::State& state, MakeStream make) {
       {"call_pairer", call_pairer},         {"loop_folder", loop_folder},  {"history", history},
       {"finding_tracker", finding_tracker}, {"encoder", encoder},          {"writer", writer},
       {"timeline_story", timeline_story},   {"timeline_all", timeline_all}};
-  const std::pair<const char*, MakeStream> streams[] = {
-      {"dense", Stream::dense}, {"varied", Stream::varied}, {"polling", Stream::polling}};
+  const std::pair<const char*, MakeStream> streams[] = {{"dense", Stream::dense},
+                                                        {"varied", Stream::varied},
+                                                        {"polling", Stream::polling},
+                                                        {"chatty", Stream::chatty}};
   for (const auto& [name, consume] : consumers) {
     for (const auto& [kind, make] : streams) {
       benchmark::RegisterBenchmark((std::string(name) + "/" + kind).c_str(), consume, make);

@@ -52,6 +52,7 @@ constexpr Wiring kRecording{.record = true, .quiet = true, .all = true};
 constexpr Wiring kEverything{.record = true, .quiet = false, .all = true};
 BENCHMARK_CAPTURE(live_session, default_dense, Stream::dense, kDefault);
 BENCHMARK_CAPTURE(live_session, default_varied, Stream::varied, kDefault);
+BENCHMARK_CAPTURE(live_session, default_chatty, Stream::chatty, kDefault);
 BENCHMARK_CAPTURE(live_session, recording_dense, Stream::dense, kRecording);
 BENCHMARK_CAPTURE(live_session, recording_varied, Stream::varied, kRecording);
 BENCHMARK_CAPTURE(live_session, everything_dense, Stream::dense, kEverything);

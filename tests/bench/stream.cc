@@ -80,4 +80,17 @@ Stream Stream::polling() {
   return {first_look(), script.events()};
 }
 
+Stream Stream::chatty() {
+  EventScript script;
+  constexpr int kLines = 100;
+  for (int i = 0; i < kLines; ++i) {
+    const std::string text = "[ " + std::to_string(i) +
+                             "%] Building CXX object source/CMakeFiles/library.dir/part" +
+                             std::to_string(i * 7) + ".cc.o\n";
+    script.call(2 * i, 2 * i + 1, kPid, kPid, "write", {1, kBuffer, text.size()},
+                static_cast<std::int64_t>(text.size()), {{kBuffer, text}});
+  }
+  return {first_look(), script.events()};
+}
+
 }  // namespace stucktrace::bench

@@ -21,6 +21,8 @@ class Stream {
   static Stream varied();
   // One that waits by polling: wait4(WNOHANG) and a short select. A loop that stays one.
   static Stream polling();
+  // A build that tells each step on stdout, a line a write.
+  static Stream chatty();
 
   // What a consumer must have seen first.
   const model::Event& begin() const { return begin_; }
