@@ -35,15 +35,18 @@ void append_end(std::uint64_t events, std::string& out) {
 bool EventEncoder::append(const model::Event& event, std::string& out, std::size_t limit) {
   const std::size_t before = out.size();
   {
-    protozero::pbf_writer frames{out};
-    protozero::pbf_writer open{frames, tag_of(Frame::kEvent)};
+    const Nested frame(out, tag_of(Frame::kEvent));
+    const auto put = [&out](protozero::pbf_tag_type tag, std::int64_t value) {
+      append_key(out, tag, protozero::pbf_wire_type::varint);
+      append_varint(out, protozero::encode_zigzag64(value));
+    };
     // The chain's fields are always written: an event message is never empty.
-    open.add_sint64(1, difference(event.at, chain_.at));
+    put(1, difference(event.at, chain_.at));
     const auto step = static_cast<std::int64_t>(event.sequence - chain_.sequence - 1);
-    if (step != 0) open.add_sint64(2, step);
-    if (event.pid) open.add_sint64(3, event.pid.value());
+    if (step != 0) put(2, step);
+    if (event.pid) put(3, event.pid.value());
     const std::int64_t thread = std::int64_t{event.tid.value()} - event.pid.value();
-    if (thread != 0) open.add_sint64(4, thread);
+    if (thread != 0) put(4, thread);
     Encoder encoder{out, event.at};
     Fields<model::EventData>::visit(encoder, event.data);
   }

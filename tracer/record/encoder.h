@@ -1,10 +1,13 @@
 #pragma once
 
-#include <algorithm>
+#include <array>
 #include <cstddef>
-#include <protozero/pbf_writer.hpp>
+#include <cstdint>
+#include <protozero/types.hpp>
+#include <protozero/varint.hpp>
 #include <ranges>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <variant>
 
@@ -14,11 +17,54 @@
 
 namespace stucktrace::record {
 
+inline void append_varint(std::string& out, std::uint64_t value) {
+  if (value < 0x80) {
+    out.push_back(static_cast<char>(value));
+    return;
+  }
+  std::array<char, protozero::max_varint_length> bytes;
+  const int size = protozero::add_varint_to_buffer(bytes.data(), value);
+  out.append(bytes.data(), static_cast<std::size_t>(size));
+}
+
+inline void append_key(std::string& out, protozero::pbf_tag_type tag,
+                       protozero::pbf_wire_type type) {
+  append_varint(out, (std::uint64_t{tag} << 3U) | static_cast<std::uint64_t>(type));
+}
+
+// A length-delimited field whose content is what is appended while this lives. Same bytes as
+// protozero's own nesting; that leaves room for the largest length and then moves every content
+// together, this for the shortest, which nearly all messages of a trace have.
+class Nested {
+ public:
+  Nested(std::string& out, protozero::pbf_tag_type tag) : out_(out) {
+    append_key(out, tag, protozero::pbf_wire_type::length_delimited);
+    out.push_back('\0');
+    begin_ = out.size();
+  }
+  ~Nested() {
+    const std::uint64_t size = out_.size() - begin_;
+    if (size < 0x80) {
+      out_[begin_ - 1] = static_cast<char>(size);
+      return;
+    }
+    std::array<char, protozero::max_varint_length> bytes;
+    const int length = protozero::add_varint_to_buffer(bytes.data(), size);
+    out_.replace(begin_ - 1, 1, bytes.data(), static_cast<std::size_t>(length));
+  }
+  Nested(const Nested&) = delete;
+  Nested& operator=(const Nested&) = delete;
+
+ private:
+  std::string& out_;
+  std::size_t begin_ = 0;
+};
+
 // The writing archive of Fields<T>::visit: appends the fields of one message to `out`.
 class Encoder {
  public:
   // Instants are written as differences to `origin`.
-  Encoder(std::string& out, base::Instant origin) : out_(&out), writer_(out), origin_(origin) {}
+  Encoder(std::string& out, base::Instant origin) : out_(&out), origin_(origin) {}
 
   template <class T>
   void operator()(protozero::pbf_tag_type tag, const T& value) {
@@ -49,13 +95,22 @@ class Encoder {
   template <class Body>
   void message(protozero::pbf_tag_type tag, Absent absent, Body body) {
     const std::size_t before = out_->size();
+    bool empty = false;
     {
-      protozero::pbf_writer open{writer_, tag};
+      const Nested open(*out_, tag);
+      const std::size_t begin = out_->size();
       Encoder inner{*out_, origin_};
       body(inner);
+      empty = out_->size() == begin;
     }
-    // protozero takes an empty message back; here its presence may be the fact.
-    if (absent == Absent::kNever && out_->size() == before) writer_.add_bytes(tag, "", 0);
+    // An empty message is left out, except where its presence is the fact.
+    if (empty && absent == Absent::kIfDefault) out_->resize(before);
+  }
+
+  void put_bytes(protozero::pbf_tag_type tag, std::string_view bytes) {
+    append_key(*out_, tag, protozero::pbf_wire_type::length_delimited);
+    append_varint(*out_, bytes.size());
+    *out_ += bytes;
   }
 
   template <Scalar T>
@@ -69,12 +124,13 @@ class Encoder {
     } else if constexpr (std::same_as<T, base::Instant>) {
       put_scalar(tag, difference(value, origin_), absent);
     } else if (absent == Absent::kNever || value != T{}) {
+      append_key(*out_, tag, protozero::pbf_wire_type::varint);
       if constexpr (kZigzag<T>) {
-        writer_.add_sint64(tag, value);
+        append_varint(*out_, protozero::encode_zigzag64(value));
       } else {
         // char is a letter here, never a number.
         using Unsigned = std::conditional_t<std::same_as<T, char>, unsigned char, T>;
-        writer_.add_uint64(tag, static_cast<Unsigned>(value));
+        append_varint(*out_, static_cast<Unsigned>(value));
       }
     }
   }
@@ -84,7 +140,7 @@ class Encoder {
     if constexpr (Scalar<T>) {
       put_scalar(tag, value, absent);
     } else if constexpr (std::same_as<T, std::string>) {
-      if (absent == Absent::kNever || !value.empty()) writer_.add_bytes(tag, value);
+      if (absent == Absent::kNever || !value.empty()) put_bytes(tag, value);
     } else if constexpr (kIsVector<T>) {
       for (const auto& element : value) put(tag, element, Absent::kNever);
     } else if constexpr (kIsMap<T>) {
@@ -96,21 +152,22 @@ class Encoder {
         const auto bytes = value.bytes(range);
         message(tag, Absent::kNever, [&](Encoder& inner) {
           inner(1, range.address);
-          inner.writer_.add_bytes(2, reinterpret_cast<const char*>(bytes.data()), bytes.size());
+          inner.put_bytes(2, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
         });
       }
     } else if constexpr (std::same_as<T, std::array<std::uint64_t, 6>>) {
       // Most calls have three arguments or fewer: zeros at the end are left out.
       auto last = value.end();
       while (last != value.begin() && *(last - 1) == 0) --last;
-      writer_.add_packed_uint64(tag, value.begin(), last);
+      if (last == value.begin()) return;
+      const Nested packed(*out_, tag);
+      for (auto at = value.begin(); at != last; ++at) append_varint(*out_, *at);
     } else {
       message(tag, absent, [&](Encoder& inner) { Fields<T>::visit(inner, value); });
     }
   }
 
   std::string* out_;
-  protozero::pbf_writer writer_;
   base::Instant origin_;
 };
 

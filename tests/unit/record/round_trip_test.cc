@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <protozero/pbf_writer.hpp>
+
 #include "tests/unit/record/deep.h"
 #include "tests/unit/record/fixtures.h"
 #include "tracer/record/reader.h"
@@ -134,6 +136,34 @@ TEST(Recording, HoldsTimesOfAnySizeAndOrder) {
   ASSERT_EQ(recording->events.size(), events.size());
   for (std::size_t i = 0; i < events.size(); ++i) {
     EXPECT_TRUE(same(recording->events[i], events[i])) << i;
+  }
+}
+
+// protozero's own writer is the reference: nested lengths of one, two, three and four bytes.
+TEST(Recording, LengthsAreWrittenAsProtobufWritesThem) {
+  constexpr base::Instant kAt{base::Nanoseconds{1'000'000}};
+  const auto check = [&](std::size_t size) {
+    const std::string text(size, 'x');
+    std::string written = "before";
+    EventEncoder encoder{base::Instant{}};
+    ASSERT_TRUE(encoder.append({1, kAt, {}, {}, model::Note{text}}, written));
+    std::string expected = "before";
+    {
+      protozero::pbf_writer frames{expected};
+      protozero::pbf_writer event{frames, 2};
+      event.add_sint64(1, kAt.since_boot.count());
+      if (text.empty()) {
+        event.add_bytes(22, "", 0);  // that there was a note is the fact
+      } else {
+        protozero::pbf_writer note{event, 22};
+        note.add_bytes(1, text);
+      }
+    }
+    ASSERT_EQ(written, expected) << size;
+  };
+  for (std::size_t size = 0; size < 300; ++size) check(size);
+  for (const std::size_t edge : {std::size_t{1} << 14U, std::size_t{1} << 21U}) {
+    for (std::size_t size = edge - 16; size <= edge; ++size) check(size);
   }
 }
 
