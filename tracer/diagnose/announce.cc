@@ -231,22 +231,27 @@ void AnnounceDetector::write(int fd, std::string_view bytes, base::Instant at) {
 
 void AnnounceDetector::end_line(int fd, Stream& stream) {
   if (meaningful(stream.line)) {
-    announced_.reset();
-    if (phrases_.match(stream.line)) {
-      announced_ = model::Announcement{std::string(base::trim(stream.line)), fd, stream.at, ""};
-    }
+    if (!ended_) ended_.emplace();
+    std::swap(ended_->line, stream.line);  // both keep their memory
+    ended_->fd = fd;
+    ended_->at = stream.at;
   }
   stream.line.clear();
 }
 
 void AnnounceDetector::lost_output(int fd) {
   streams_[fd].line.clear();
-  announced_.reset();
+  ended_.reset();
 }
 
 void AnnounceDetector::retract() {
-  announced_.reset();
+  ended_.reset();
   streams_.clear();
+}
+
+std::optional<model::Announcement> AnnounceDetector::announced() const {
+  if (!ended_ || !phrases_.match(ended_->line)) return std::nullopt;
+  return model::Announcement{std::string(base::trim(ended_->line)), ended_->fd, ended_->at, ""};
 }
 
 std::optional<model::Announcement> AnnounceDetector::current() const {
@@ -256,8 +261,10 @@ std::optional<model::Announcement> AnnounceDetector::current() const {
     if (!meaningful(entry.second.line)) continue;
     if (newest == nullptr || entry.second.at > newest->second.at) newest = &entry;
   }
-  if (newest == nullptr) return announced_;
-  if (announced_ && announced_->at > newest->second.at) return announced_;
+  if (newest == nullptr) return announced();
+  if (ended_ && ended_->at > newest->second.at) {
+    if (auto said = announced()) return said;
+  }
   if (!phrases_.match(newest->second.line)) return std::nullopt;
   return model::Announcement{std::string(base::trim(newest->second.line)), newest->first,
                              newest->second.at, ""};

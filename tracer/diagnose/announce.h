@@ -57,9 +57,18 @@ class AnnounceDetector {
   };
   void end_line(int fd, Stream& stream);
 
+  // The last meaningful line that was ended. What it says is asked for rarely, a line may come at
+  // any rate: it is matched when somebody wants to know.
+  struct Ended {
+    std::string line;
+    int fd = -1;
+    base::Instant at;
+  };
+  std::optional<model::Announcement> announced() const;
+
   AnnouncePhrases phrases_;
   std::map<int, Stream> streams_;
-  std::optional<model::Announcement> announced_;
+  std::optional<Ended> ended_;
 };
 
 }  // namespace stucktrace::diagnose
