@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "tracer/model/timeline.h"
@@ -114,6 +115,31 @@ bool same_step(const Call& a, const Call& b) {
                             });
 }
 
+void LoopFolder::Window::grow() {
+  std::vector<Held> larger(std::max<std::size_t>(2, 2 * ring_.size()));
+  for (std::size_t i = 0; i < count_; ++i) larger[i] = std::move((*this)[i]);
+  ring_ = std::move(larger);
+  first_ = 0;
+}
+
+void LoopFolder::Window::push_back(Call call) {
+  if (count_ == ring_.size()) grow();
+  Held& held = (*this)[count_];
+  held.call = std::move(call);
+  held.handed_out = false;
+  ++count_;
+}
+
+void LoopFolder::Window::pop_front(std::size_t how_many) {
+  for (; how_many > 0; --how_many) {
+    // What was captured is not kept beyond its time.
+    front().call.memory = {};
+    front().call.made_fds = {};
+    first_ = (first_ + 1) & (ring_.size() - 1);
+    --count_;
+  }
+}
+
 void LoopFolder::end_loop(std::vector<Item>& out) {
   Loop loop = std::move(*loop_);
   loop_.reset();
@@ -154,8 +180,7 @@ bool LoopFolder::start_loop(std::vector<Item>& out) {
     position_ = (span - gone) % body;
     loop.start = gone < span ? pending_[gone].call.start : end_of(pending_.back().call);
     loop.end = loop.turns > 0 ? end_of(pending_[span - position_ - 1].call) : loop.start;
-    pending_.erase(pending_.begin(),
-                   pending_.end() - static_cast<std::deque<Held>::difference_type>(position_));
+    pending_.pop_front(pending_.size() - position_);
     loop_ = std::move(loop);
     return true;
   }
@@ -166,7 +191,7 @@ bool LoopFolder::start_loop(std::vector<Item>& out) {
 void LoopFolder::turn(Call call) {
   Loop& loop = *loop_;
   if (loop.turns == 0 && position_ == 0) loop.start = call.start;
-  pending_.push_back({std::move(call), false});
+  pending_.push_back(std::move(call));
   if (++position_ < loop.body.size()) return;
   loop.end = end_of(pending_.back().call);
   ++loop.turns;
@@ -177,7 +202,7 @@ void LoopFolder::turn(Call call) {
 }
 
 void LoopFolder::take(Call call, std::vector<Item>& out) {
-  pending_.push_back({std::move(call), false});
+  pending_.push_back(std::move(call));
   if (start_loop(out)) return;
   while (pending_.size() >= kMaxBody * kMinTurns) {
     if (!pending_.front().handed_out) {
@@ -195,8 +220,12 @@ std::vector<LoopFolder::Item> LoopFolder::add(Call call) {
       return out;
     }
     end_loop(out);
-    std::deque<Held> unfinished = std::exchange(pending_, {});
-    for (Held& held : unfinished) take(std::move(held.call), out);
+    // At most kMaxBody - 1 calls; none of them was handed out.
+    std::array<Call, kMaxBody> unfinished;
+    const std::size_t count = pending_.size();
+    for (std::size_t i = 0; i < count; ++i) unfinished[i] = std::move(pending_[i].call);
+    pending_.clear();
+    for (std::size_t i = 0; i < count; ++i) take(std::move(unfinished[i]), out);
   }
   take(std::move(call), out);
   return out;
@@ -205,7 +234,8 @@ std::vector<LoopFolder::Item> LoopFolder::add(Call call) {
 std::vector<LoopFolder::Item> LoopFolder::flush() {
   std::vector<Item> out;
   if (loop_) end_loop(out);
-  for (Held& held : pending_) {
+  for (std::size_t i = 0; i < pending_.size(); ++i) {
+    Held& held = pending_[i];
     if (!held.handed_out) out.push_back({std::move(held.call), std::nullopt});
   }
   pending_.clear();
@@ -219,7 +249,8 @@ std::optional<Loop> LoopFolder::current() const {
 std::vector<LoopFolder::Item> LoopFolder::release() {
   std::vector<Item> out;
   if (loop_) return out;
-  for (Held& held : pending_) {
+  for (std::size_t i = 0; i < pending_.size(); ++i) {
+    Held& held = pending_[i];
     if (!std::exchange(held.handed_out, true)) out.push_back({held.call, std::nullopt});
   }
   return out;
@@ -238,15 +269,16 @@ bool LoopFolder::could_continue(const syscalls::RawCall& entered) const {
     return call.raw.number == entered.number && call.raw.abi == entered.abi;
   };
   if (loop_) return same_call(loop_->body[position_]);
-  const std::size_t reach = std::min(pending_.size(), kMaxBody);
-  return std::any_of(pending_.end() - static_cast<std::ptrdiff_t>(reach), pending_.end(),
-                     [&](const Held& held) { return same_call(held.call); });
+  for (std::size_t back = 1; back <= std::min(pending_.size(), kMaxBody); ++back) {
+    if (same_call(pending_[pending_.size() - back].call)) return true;
+  }
+  return false;
 }
 
 std::optional<base::Instant> LoopFolder::held_since() const {
   if (loop_) return std::nullopt;
-  for (const Held& held : pending_) {
-    if (!held.handed_out) return end_of(held.call);
+  for (std::size_t i = 0; i < pending_.size(); ++i) {
+    if (!pending_[i].handed_out) return end_of(pending_[i].call);
   }
   return std::nullopt;
 }

@@ -18,26 +18,33 @@ Call begin(const Event& event, const syscalls::RawCall& raw) {
 
 }  // namespace
 
-std::optional<Call> CallPairer::observe(const Event& event) {
-  const auto take = [this](base::Tid tid) -> std::optional<Call> {
-    const auto at = open_.find(tid);
-    if (at == open_.end()) return std::nullopt;
-    std::optional<Call> call = std::move(at->second);
-    open_.erase(at);
-    return call;
-  };
+std::optional<Call> CallPairer::take(base::Tid tid) {
+  const auto at = slots_.find(tid);
+  if (at == slots_.end() || !at->second.open) return std::nullopt;
+  at->second.open = false;
+  return std::move(at->second.call);
+}
 
+std::optional<Call> CallPairer::put(Call call) {
+  Slot& slot = slots_[call.tid];
+  std::optional<Call> before;
+  if (slot.open) before = std::move(slot.call);
+  slot.call = std::move(call);
+  slot.open = true;
+  return before;
+}
+
+std::optional<Call> CallPairer::observe(const Event& event) {
   if (const auto* enter = std::get_if<SyscallEnter>(&event.data)) {
-    // A call still open here lost its exit; it goes out without an end.
-    std::optional<Call> lost = take(event.tid);
-    // One that only looks see has ended by now; the look that would have told comes too late.
-    if (lost && lost->looked_up) lost->end = event.at;
     Call call = begin(event, enter->call);
     call.start = base::Instant{event.at.since_boot - enter->age};
     call.open_at_attach = enter->open_at_attach;
     call.looked_up = enter->looked_up;
     call.memory = enter->memory;
-    open_[event.tid] = std::move(call);
+    // A call still open here lost its exit; it goes out without an end. One that only looks see has
+    // ended by now: the look that would have told comes too late.
+    std::optional<Call> lost = put(std::move(call));
+    if (lost && lost->looked_up) lost->end = event.at;
     return lost;
   }
   if (const auto* exit = std::get_if<SyscallExit>(&event.data)) {
@@ -51,8 +58,8 @@ std::optional<Call> CallPairer::observe(const Event& event) {
     return call;
   }
   if (const auto* exec = std::get_if<Exec>(&event.data)) {
-    std::erase_if(open_, [&](const auto& item) {
-      return item.second.pid == event.pid && item.first != event.tid &&
+    std::erase_if(slots_, [&](const auto& item) {
+      return item.second.call.pid == event.pid && item.first != event.tid &&
              item.first != exec->former_tid;
     });
     if (!exec->former_tid || exec->former_tid == event.tid) return std::nullopt;
@@ -60,36 +67,40 @@ std::optional<Call> CallPairer::observe(const Event& event) {
     std::optional<Call> leader = take(event.tid);
     if (std::optional<Call> caller = take(exec->former_tid)) {
       caller->tid = event.tid;
-      open_[event.tid] = std::move(*caller);
+      put(std::move(*caller));
     }
+    slots_.erase(exec->former_tid);
     return leader;
   }
   if (const auto* exit = std::get_if<TaskExit>(&event.data)) {
     std::optional<Call> last = take(event.tid);
     if (last && last->looked_up && !exit->signaled) last->end = event.at;
+    slots_.erase(event.tid);
     return last;
   }
   return std::nullopt;
 }
 
 const Call* CallPairer::open_call(base::Tid tid) const {
-  const auto at = open_.find(tid);
-  return at == open_.end() ? nullptr : &at->second;
+  const auto at = slots_.find(tid);
+  return at == slots_.end() || !at->second.open ? nullptr : &at->second.call;
 }
 
 std::vector<const Call*> CallPairer::open_calls() const {
   std::vector<const Call*> calls;
-  calls.reserve(open_.size());
-  for (const auto& [tid, call] : open_) calls.push_back(&call);
+  for (const auto& [tid, slot] : slots_) {
+    if (slot.open) calls.push_back(&slot.call);
+  }
   std::ranges::sort(calls, {}, &Call::tid);
   return calls;
 }
 
 std::vector<Call> CallPairer::close() {
   std::vector<Call> calls;
-  calls.reserve(open_.size());
-  for (auto& [tid, call] : open_) calls.push_back(std::move(call));
-  open_.clear();
+  for (auto& [tid, slot] : slots_) {
+    if (slot.open) calls.push_back(std::move(slot.call));
+  }
+  slots_.clear();
   std::ranges::sort(calls, {},
                     [](const Call& call) { return std::pair{call.start, call.first_sequence}; });
   return calls;

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -45,7 +45,16 @@ class CallPairer {
   std::vector<Call> close();
 
  private:
-  std::unordered_map<base::Tid, Call> open_;
+  // Stays between the calls of a task, until the task ends: a place to put the next one in.
+  struct Slot {
+    Call call;
+    bool open = false;
+  };
+  std::optional<Call> take(base::Tid tid);
+  // The call that was open there, if any.
+  std::optional<Call> put(Call call);
+
+  std::unordered_map<base::Tid, Slot> slots_;
 };
 
 // A run of equal short steps of one thread: `wait4(P2, WNOHANG)=0, select 50 ms ×97, 4.85 s`.
@@ -95,13 +104,35 @@ class LoopFolder {
     Call call;
     bool handed_out = false;
   };
+  // The newest calls, oldest first, in a ring: adding and dropping one costs no memory management.
+  class Window {
+   public:
+    std::size_t size() const { return count_; }
+    bool empty() const { return count_ == 0; }
+    Held& operator[](std::size_t at) { return ring_[(first_ + at) & (ring_.size() - 1)]; }
+    const Held& operator[](std::size_t at) const {
+      return ring_[(first_ + at) & (ring_.size() - 1)];
+    }
+    Held& front() { return (*this)[0]; }
+    Held& back() { return (*this)[count_ - 1]; }
+    const Held& back() const { return (*this)[count_ - 1]; }
+    void push_back(Call call);
+    void pop_front(std::size_t how_many = 1);
+    void clear() { pop_front(count_); }
+
+   private:
+    void grow();
+    std::vector<Held> ring_;  // its size is 0 or a power of two: most threads need few
+    std::size_t first_ = 0;
+    std::size_t count_ = 0;
+  };
   void take(Call call, std::vector<Item>& out);
   void turn(Call call);
   bool start_loop(std::vector<Item>& out);
   void end_loop(std::vector<Item>& out);
 
   // Outside of a loop: the newest calls; inside: the calls of the unfinished turn.
-  std::deque<Held> pending_;
+  Window pending_;
   std::optional<Loop> loop_;
   std::size_t position_ = 0;  // next body index expected
 };

@@ -89,6 +89,27 @@ TEST(CallPairer, DeathInACallHandsItOutWithoutEnd) {
   EXPECT_FALSE(calls[0].result);
 }
 
+TEST(CallPairer, NothingOfAFinishedCallStays) {
+  CallPairer pairer;
+  const auto calls =
+      completed(pairer, EventScript{}
+                            .call(1, 2, 10, 11, "write", {4, 0x2000, 2}, 2, {{0x2000, "hi"}})
+                            .exit(3, 10, 11, "write", {5, 0x2000, 2}, 2)  // its enter was lost
+                            .enter(4, 10, 11, "read", {3, 0x1000, 5})
+                            .add(5, 10, 11, TaskExit{})
+                            .exit(6, 10, 11, "read", {3, 0x1000, 5}, 0));  // a reused tid
+  ASSERT_EQ(calls.size(), 4U);
+  EXPECT_EQ(calls[0].memory.ranges().size(), 1U);
+  EXPECT_TRUE(calls[1].memory.empty());
+  EXPECT_EQ(calls[1].first_sequence, 3U);
+  EXPECT_EQ(calls[1].raw.args[0], 5U);
+  EXPECT_FALSE(calls[2].end);
+  EXPECT_EQ(calls[3].start, EventScript::at_ms(6));
+  EXPECT_EQ(pairer.open_call(Tid{11}), nullptr);
+  EXPECT_TRUE(pairer.open_calls().empty());
+  EXPECT_TRUE(pairer.close().empty());
+}
+
 TEST(CallPairer, ExecveOfAnotherThreadEndsUnderTheLeader) {
   CallPairer pairer;
   const auto calls = completed(pairer, EventScript{}
