@@ -118,6 +118,7 @@ void EventPump::work(const std::function<int()>& shared_cpu) {
       if (picture_wanted_.exchange(false)) session_.want_picture();
       if (session_.on_tick(now) == engine::Directive::kDetach) detach_wanted_.store(true);
     }
+    session_.flush_lines();
     // Sleeping on the first of several is as good as on any: it is a nap of milliseconds.
     const bool several = queues_.size() > 1;
     if (taken < kBatch && !closing) {

@@ -55,7 +55,8 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
     look.wall_offset = session->started_wall_ - session->started_.since_boot;
     session->timeline_ = std::make_unique<render::TextTimeline>(
         std::move(look), session->started_,
-        [&timeline_out](std::string_view line) { timeline_out.line(line); });
+        [&lines = session->lines_](std::string_view line) { (lines += line) += '\n'; });
+    session->timeline_out_ = &timeline_out;
   }
   return session;
 }
@@ -77,6 +78,12 @@ void LiveSession::on_event(const model::Event& event) {
   if (summary_) summary_->on_event(event);
   if (timeline_) timeline_->on_event(event);
   if (std::holds_alternative<model::Sample>(event.data)) tell_news();
+}
+
+void LiveSession::flush_lines() {
+  if (lines_.empty()) return;
+  timeline_out_->write(lines_);
+  lines_.clear();
 }
 
 engine::Directive LiveSession::on_tick(base::Instant now) {
@@ -114,6 +121,7 @@ void LiveSession::use_sample(model::Sample sample) {
   const bool wanted = std::exchange(picture_wanted_, false);
   const model::Diagnosis diagnosis = analysis_->diagnose(sample);
   if (wanted) {
+    flush_lines();
     model::Report picture;
     picture.tool_version = kVersion;
     picture.host = host_description();
@@ -160,6 +168,7 @@ std::string LiveSession::summary() const {
 
 base::Result<void> LiveSession::finish() {
   if (timeline_) timeline_->close();
+  flush_lines();
   if (!writer_) return {};
   return writer_->finish();
 }

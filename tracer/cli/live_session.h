@@ -41,6 +41,8 @@ class LiveSession final {
                                                            Output& timeline_out);
   // The next event of the tracer; numbered here, since samples come in between.
   void accept(model::Event& event);
+  // No further event is at hand: what was printed goes out.
+  void flush_lines();
   // About every tick, with everything accepted that had happened till then.
   engine::Directive on_tick(base::Instant now);
   // The user asks for the present picture.
@@ -78,6 +80,8 @@ class LiveSession final {
   std::unique_ptr<Analysis> analysis_;
   std::unique_ptr<record::Writer> writer_;
   std::unique_ptr<render::TextTimeline> timeline_;
+  Output* timeline_out_ = nullptr;
+  std::string lines_;  // of the timeline, not yet written: one write for many
   Sampler sampler_;
   StallWatch watch_;
   std::optional<engine::CallWatch> call_watch_;

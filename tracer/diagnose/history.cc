@@ -59,7 +59,7 @@ void History::observe(const model::Event& event) {
     loops_.erase(event.tid);
   } else if (const auto* exit = std::get_if<model::SyscallExit>(&event.data)) {
     for (const model::FdEntry& entry : exit->made_fds) {
-      if (can_be_shared(entry)) makers_.try_emplace(entry.resource, event.pid);
+      if (can_be_shared(entry)) note_maker(entry.resource, event.pid);
     }
   }
   // A write is judged by the descriptors as they are when it returns: pair first, then follow.
@@ -72,6 +72,15 @@ void History::observe(const model::Event& event) {
     return;
   }
   if (call) loops_[call->tid].add(without_payload(std::move(*call)));
+}
+
+void History::note_maker(const model::ResourceId& resource, base::Pid pid) {
+  constexpr std::size_t kMost = 16384;
+  if (!makers_.try_emplace(resource, pid).second) return;
+  made_.push_back(resource);
+  if (made_.size() <= kMost) return;
+  makers_.erase(made_.front());
+  made_.pop_front();
 }
 
 void History::completed(const model::Call& call) {

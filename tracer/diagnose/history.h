@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -31,6 +32,7 @@ class History {
   std::optional<base::Pid> maker(const model::ResourceId& resource) const;
 
  private:
+  void note_maker(const model::ResourceId& resource, base::Pid pid);
   void completed(const model::Call& call);
   void note_output(const model::Call& call);
   void note_input(const model::Call& call);
@@ -41,7 +43,8 @@ class History {
   model::CallPairer calls_;
   std::unordered_map<base::Tid, model::LoopFolder> loops_;
   std::unordered_map<base::Pid, AnnounceDetector> detectors_;
-  std::map<model::ResourceId, base::Pid> makers_;
+  std::map<model::ResourceId, base::Pid> makers_;  // the latest some thousand
+  std::deque<model::ResourceId> made_;             // in order
 };
 
 }  // namespace stucktrace::diagnose

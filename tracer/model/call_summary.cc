@@ -41,8 +41,9 @@ void CallSummary::on_event(const Event& event) {
 void CallSummary::count(const Call& call) {
   add(total_, call);
   add(by_call_[{call.raw.abi, call.raw.number}], call);
-  ByProcess& process = by_process_[call.pid];
-  if (process.role.empty()) process.role = tasks_.process_role(call.pid);
+  const std::string role = tasks_.process_role(call.pid);
+  ByProcess& process = by_process_[role];
+  process.role = role;
   process.pid = call.pid;
   if (const TaskTree::Task* task = tasks_.find(base::main_thread(call.pid))) {
     process.comm = task->comm;
@@ -53,7 +54,7 @@ void CallSummary::count(const Call& call) {
   if (!fd) return;
   const FdEntry* entry = fds_.find(call.pid, *fd);
   const std::string what = entry == nullptr ? std::string{} : entry->label;
-  ByDescriptor& descriptor = by_descriptor_[{call.pid, *fd, what}];
+  ByDescriptor& descriptor = by_descriptor_[{role, *fd, what}];
   descriptor.role = process.role;
   descriptor.pid = call.pid;
   descriptor.fd = *fd;

@@ -62,8 +62,8 @@ class CallSummary final : public EventSink {
   CallPairer calls_;
   Totals total_;
   std::map<std::pair<syscalls::Abi, std::int64_t>, Totals> by_call_;
-  std::map<base::Pid, ByProcess> by_process_;
-  std::map<std::tuple<base::Pid, int, std::string>, ByDescriptor> by_descriptor_;
+  std::map<std::string, ByProcess> by_process_;  // by role: pids come again
+  std::map<std::tuple<std::string, int, std::string>, ByDescriptor> by_descriptor_;
 };
 
 }  // namespace stucktrace::model

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace stucktrace::model {
@@ -18,13 +19,38 @@ std::string comm_of(const std::string& exe) {
 
 TaskTree::Task* TaskTree::live(base::Tid tid) {
   const auto at = latest_.find(tid);
-  if (at == latest_.end() || tasks_[at->second].ended) return nullptr;
-  return &tasks_[at->second];
+  if (at == latest_.end()) return nullptr;
+  Task& task = tasks_.at(at->second);
+  return task.ended ? nullptr : &task;
 }
 
 void TaskTree::end(Task& task, base::Instant at) {
-  if (!task.ended) task.ended = at;
   unclaimed_.erase(task.tid);
+  if (task.ended) return;
+  task.ended = at;
+  if (const auto process = processes_.find(task.pid); process != processes_.end()) {
+    process->second.threads.erase(task.index);
+  }
+  ended_.push_back(task.index);
+  if (ended_.size() <= kEndedKept) return;
+  forget(ended_.front());
+  ended_.pop_front();
+}
+
+void TaskTree::forget(std::size_t index) {
+  const auto at = tasks_.find(index);
+  if (at == tasks_.end() || !at->second.ended) return;  // forgotten, or lives again
+  const Task& task = at->second;
+  if (const auto latest = latest_.find(task.tid);
+      latest != latest_.end() && latest->second == index) {
+    latest_.erase(latest);
+  }
+  const auto process = processes_.find(task.pid);
+  if (task.thread_number == 1 && process != processes_.end() &&
+      process->second.number == task.process_number && process->second.threads.empty()) {
+    processes_.erase(process);
+  }
+  tasks_.erase(at);
 }
 
 TaskTree::Task& TaskTree::add(base::Tid tid, base::Pid pid, base::Instant at) {
@@ -36,7 +62,9 @@ TaskTree::Task& TaskTree::add(base::Tid tid, base::Pid pid, base::Instant at) {
     process.number = ++process_count_;
   }
   if (is_main) process.main_seen = true;
-  Task task;
+  const std::size_t index = task_count_++;
+  Task& task = tasks_[index];
+  task.index = index;
   task.tid = tid;
   task.pid = pid;
   task.process_number = process.number;
@@ -49,16 +77,15 @@ TaskTree::Task& TaskTree::add(base::Tid tid, base::Pid pid, base::Instant at) {
       task.exe = main->exe;
     }
   }
-  if (!is_main) process.threads.push_back(tasks_.size());
-  latest_[tid] = tasks_.size();
-  tasks_.push_back(std::move(task));
-  return tasks_.back();
+  if (!is_main) process.threads.insert(index);
+  latest_[tid] = index;
+  return task;
 }
 
 void TaskTree::seen(const Event& event, const TaskSeen& seen) {
   Task* task = nullptr;
   if (const auto at = latest_.find(event.tid); at != latest_.end()) {
-    Task& latest = tasks_[at->second];
+    Task& latest = tasks_.at(at->second);
     const bool known = seen.start_time != 0 && latest.start_time != 0;
     const bool same_start = known && seen.start_time == latest.start_time;
     if ((known && !same_start) || latest.pid != event.pid) {
@@ -102,10 +129,9 @@ void TaskTree::made(const Event& event, const NewTask& made) {
 
 void TaskTree::executed(const Event& event, const Exec& exec) {
   // execve(2) ends every other thread, and the caller takes over the leader's tid (ptrace(2)).
-  std::vector<std::size_t>& others = processes_[event.pid].threads;
-  for (const std::size_t index : others) end(tasks_[index], event.at);
-  others.clear();
-  Task& leader = tasks_[latest_.at(event.tid)];
+  const auto others = std::exchange(processes_[event.pid].threads, {});
+  for (const std::size_t index : others) end(tasks_.at(index), event.at);
+  Task& leader = tasks_.at(latest_.at(event.tid));
   // A leader that had left by pthread_exit(3) lives again.
   leader.exit.reset();
   leader.ended.reset();
@@ -136,7 +162,15 @@ void TaskTree::observe(const Event& event) {
 
 const TaskTree::Task* TaskTree::find(base::Tid tid) const {
   const auto at = latest_.find(tid);
-  return at == latest_.end() ? nullptr : &tasks_[at->second];
+  return at == latest_.end() ? nullptr : &tasks_.at(at->second);
+}
+
+std::vector<TaskTree::Task> TaskTree::all() const {
+  std::vector<Task> tasks;
+  tasks.reserve(tasks_.size());
+  for (const auto& [index, task] : tasks_) tasks.push_back(task);
+  std::ranges::sort(tasks, {}, &Task::index);
+  return tasks;
 }
 
 std::string TaskTree::role(base::Tid tid) const {

@@ -140,5 +140,25 @@ TEST(TaskTree, ATraceWithoutItsHeadStillHasRoles) {
   EXPECT_EQ(tree.all().size(), 2U);
 }
 
+TEST(TaskTree, RemembersTheLatestEndedTasksOnly) {
+  TaskTree tree;
+  EventScript script;
+  script.seen(0, 10, 10, task(1, 5, "make"));
+  const auto storm = static_cast<int>(3 * TaskTree::kEndedKept);
+  for (int i = 0; i < storm; ++i) {
+    script.made(1 + i, 10, 10, 1000 + i, NewTaskKind::kFork);
+    script.add(1.5 + i, 1000 + i, 1000 + i, TaskExit{});
+    script.made(1.6 + i, 10, 10, 100000 + i, NewTaskKind::kThread);
+    script.add(1.7 + i, 10, 100000 + i, TaskExit{});
+  }
+  for (const Event& event : script.events()) tree.observe(event);
+  EXPECT_LE(tree.all().size(), TaskTree::kEndedKept + 1);
+  EXPECT_EQ(tree.role(Tid{10}), "P1.T1");
+  EXPECT_EQ(tree.role(Tid{1000}), "?");
+  EXPECT_EQ(tree.process_role(Pid{1000}), "?");
+  // Numbers go on all the same.
+  EXPECT_EQ(tree.process_role(Pid{1000 + storm - 1}), "P" + std::to_string(1 + storm));
+}
+
 }  // namespace
 }  // namespace stucktrace::model
