@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -100,6 +101,62 @@ inline bool healthy_argument(int argc, char** argv) {
   if (std::strcmp(argv[1], "healthy") == 0) return true;
   std::fprintf(stderr, "usage: %s [hang|healthy [SECONDS]]\n", argv[0]);
   std::_Exit(2);
+}
+
+// A program with several subjects: argv[1] names the one to run, the rest are its own arguments.
+struct Subject {
+  const char* name;
+  int (*run)(int argc, char** argv);  // argv[0] is the subject's name; the exit status
+};
+
+template <std::size_t kCount>
+int run_subject(const Subject (&subjects)[kCount], int argc, char** argv) {
+  for (const Subject& subject : subjects) {
+    if (argc > 1 && std::strcmp(argv[1], subject.name) == 0) {
+      return subject.run(argc - 1, argv + 1);
+    }
+  }
+  std::fprintf(stderr, "usage: %s SUBJECT [ARGUMENT...]; subjects:", argv[0]);
+  for (const Subject& subject : subjects) std::fprintf(stderr, " %s", subject.name);
+  std::fprintf(stderr, "\n");
+  return 2;
+}
+
+// Most subjects have nothing to set up before an attach.
+inline void start() {
+  announce_ready();
+  wait_for_go();
+}
+
+// A child that runs `body` and ends with what it returns.
+template <class Body>
+pid_t in_child(const Body& body) {
+  const pid_t child = ::fork();
+  if (child < 0) fail("fork");
+  if (child == 0) std::_Exit(body());
+  return child;
+}
+
+// One line for a raw wait status, the same in every program.
+inline void say_status(const char* who, int status) {
+  if (WIFEXITED(status)) {
+    say("%s exited %d", who, WEXITSTATUS(status));
+  } else if (WIFSIGNALED(status)) {
+    say("%s killed by %d%s", who, WTERMSIG(status), WCOREDUMP(status) ? " with core" : "");
+  } else if (WIFSTOPPED(status)) {
+    say("%s stopped by %d", who, WSTOPSIG(status));
+  } else {
+    say("%s status %#x", who, static_cast<unsigned>(status));
+  }
+}
+
+// waitpid(2) that a signal handler does not end.
+inline int wait_for(pid_t child, int flags = 0) {
+  int status = 0;
+  while (::waitpid(child, &status, flags) < 0) {
+    if (errno != EINTR) fail("waitpid");
+  }
+  return status;
 }
 
 // After `seconds` SIGALRM runs `handler`; 0 means never. The interrupted call is restarted, so the

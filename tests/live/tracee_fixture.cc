@@ -10,6 +10,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <thread>
 
 namespace stucktrace::test {
@@ -145,6 +146,17 @@ std::string quoted(const std::string& word) {
   return result + "'";
 }
 
+// A tree that goes on after the deadline would keep its descriptors, and with them the test.
+void end_what_goes_on(const TracedRun& run) {
+  std::set<base::Pid> left;
+  for (const model::Event& event : run.events.events) {
+    const bool leader = event.tid == base::main_thread(event.pid);
+    if (leader && std::holds_alternative<model::TaskSeen>(event.data)) left.insert(event.pid);
+    if (leader && std::holds_alternative<model::TaskExit>(event.data)) left.erase(event.pid);
+  }
+  for (const base::Pid pid : left) ::kill(pid.value(), SIGKILL);
+}
+
 void launch_and_follow(const std::vector<std::string>& words, engine::Tracer& tracer,
                        TracedRun& run) {
   // The engine launches with the tool's own descriptors; a shell puts them where the test looks.
@@ -161,6 +173,7 @@ void launch_and_follow(const std::vector<std::string>& words, engine::Tracer& tr
   Until until;
   const auto outcome = tracer.run(until);
   run.timed_out = until.timed_out;
+  if (run.timed_out) end_what_goes_on(run);
   if (outcome && outcome->root_exit) run.status = raw_status(*outcome->root_exit);
   std::ifstream file(path);
   run.output.assign(std::istreambuf_iterator<char>(file), {});
@@ -177,6 +190,7 @@ void attach_and_follow(const std::vector<std::string>& words, engine::Tracer& tr
   Until until;
   const auto outcome = tracer.run(until);
   run.timed_out = until.timed_out;
+  if (run.timed_out) end_what_goes_on(run);
   run.output = target.read_to_end();
   // The tracee is our child as well: its exit was reported to the tracer and then to us, as one.
   for (const model::Event& event : run.events.all<model::TaskExit>()) {

@@ -66,9 +66,10 @@ class Target {
   bool wait_ready();  // its "ready" line
   void go();          // the byte it waits for
   void close_stdin() { stdin_.reset(); }
-  std::string read_to_end();             // stdout
-  int wait();                            // raw wait status
-  void forget() { pid_ = base::Pid{}; }  // the engine has reaped it
+  const std::string& said() const { return seen_; }  // stdout so far
+  std::string read_to_end();                         // stdout
+  int wait();                                        // raw wait status
+  void forget() { pid_ = base::Pid{}; }              // the engine has reaped it
 
  private:
   base::Pid pid_;

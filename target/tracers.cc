@@ -1,0 +1,161 @@
+// usage: tracers traceme | attach | seize | self | parent | exec
+//
+// Programs that use ptrace themselves; after go:
+//   traceme  a child asks to be traced; its parent follows it from call to call
+//   attach   a parent attaches to its child, changes its memory and lets it go
+//   seize    the same with PTRACE_SEIZE, an interruption and a group-stop
+//   self     a child asks to be traced and goes on by itself, as programs do that will not be
+//   debugged parent   a child traces its parent for a while exec     a child asks to be traced and
+//   execs: its parent sees SIGTRAP
+// All of it is denied or changed while somebody else traces the same tasks.
+
+#include <sched.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+
+#include <cstdint>
+
+#include "target/target.h"
+
+namespace {
+
+void say_stop(const char* who, int status) {
+  if (WIFSTOPPED(status)) {
+    target::say("%s stopped by %#x event %d", who, static_cast<unsigned>(WSTOPSIG(status)),
+                status >> 16);
+  } else {
+    target::say_status(who, status);
+  }
+}
+
+void say_result(const char* what, long result) {
+  target::say("%s: %s errno %d", what, result < 0 ? "fails" : "works", result < 0 ? errno : 0);
+}
+
+int traceme(int, char**) {
+  target::start();
+  const pid_t child = target::in_child([] {
+    say_result("traceme", ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr));
+    ::raise(SIGSTOP);
+    for (int i = 0; i < 3; ++i) ::syscall(SYS_getpgid, 0);
+    ::raise(SIGUSR1);  // its parent does not deliver it
+    return 8;
+  });
+  say_stop("child", target::wait_for(child));
+  ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD);
+  int filtered_calls = 0;
+  int signals = 0;
+  for (int status = 0;;) {
+    if (::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr) != 0) break;
+    status = target::wait_for(child);
+    if (!WIFSTOPPED(status)) {
+      target::say("calls %d signals %d", filtered_calls, signals);
+      target::say_status("child", status);
+      return 0;
+    }
+    if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
+      user_regs_struct registers = {};
+      ::ptrace(PTRACE_GETREGS, child, nullptr, &registers);
+      filtered_calls += registers.orig_rax == SYS_getpgid;
+    } else {
+      signals += WSTOPSIG(status) == SIGUSR1;
+    }
+  }
+  target::fail("ptrace");
+}
+
+volatile long secret = 1;
+
+// A child that waits for its `secret` to change and ends with it.
+pid_t keeper() {
+  return target::in_child([] {
+    while (secret == 1) ::sched_yield();
+    return static_cast<int>(secret);
+  });
+}
+
+int attach(int, char**) {
+  target::start();
+  const pid_t child = keeper();
+  say_result("attach", ::ptrace(PTRACE_ATTACH, child, nullptr, nullptr));
+  say_stop("child", target::wait_for(child, __WALL));
+  errno = 0;
+  const long found = ::ptrace(PTRACE_PEEKDATA, child, &secret, nullptr);
+  target::say("secret %ld", found);
+  say_result("poke", ::ptrace(PTRACE_POKEDATA, child, &secret, 33L));
+  say_result("detach", ::ptrace(PTRACE_DETACH, child, nullptr, nullptr));
+  target::say_status("child", target::wait_for(child));
+  return 0;
+}
+
+int seize(int, char**) {
+  target::start();
+  const pid_t child = keeper();
+  say_result("seize", ::ptrace(PTRACE_SEIZE, child, nullptr, PTRACE_O_TRACESYSGOOD));
+  say_result("interrupt", ::ptrace(PTRACE_INTERRUPT, child, nullptr, nullptr));
+  say_stop("child", target::wait_for(child));
+  ::kill(child, SIGTSTP);
+  ::ptrace(PTRACE_CONT, child, nullptr, nullptr);
+  say_stop("child", target::wait_for(child));
+  ::ptrace(PTRACE_CONT, child, nullptr, SIGTSTP);
+  say_stop("child", target::wait_for(child));
+  say_result("listen", ::ptrace(PTRACE_LISTEN, child, nullptr, nullptr));
+  ::kill(child, SIGCONT);
+  say_stop("child", target::wait_for(child));
+  ::ptrace(PTRACE_CONT, child, nullptr, nullptr);
+  say_stop("child", target::wait_for(child));
+  say_result("poke", ::ptrace(PTRACE_POKEDATA, child, &secret, 34L));
+  say_result("detach", ::ptrace(PTRACE_DETACH, child, nullptr, nullptr));
+  target::say_status("child", target::wait_for(child));
+  return 0;
+}
+
+int self(int, char**) {
+  target::start();
+  const pid_t child = target::in_child([] {
+    say_result("traceme", ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr));
+    say_result("once more", ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr));
+    return 9;
+  });
+  target::say_status("child", target::wait_for(child));
+  return 0;
+}
+
+int parent(int, char**) {
+  target::start();
+  const pid_t child = target::in_child([] {
+    const pid_t other = ::getppid();
+    say_result("attach", ::ptrace(PTRACE_ATTACH, other, nullptr, nullptr));
+    say_stop("parent", target::wait_for(other, __WALL));
+    say_result("detach", ::ptrace(PTRACE_DETACH, other, nullptr, nullptr));
+    return 10;
+  });
+  target::say_status("child", target::wait_for(child));
+  return 0;
+}
+
+int exec(int, char**) {
+  target::start();
+  const pid_t child = target::in_child([] {
+    say_result("traceme", ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr));
+    ::execl("/bin/sh", "sh", "-c", "exit 7", nullptr);
+    return 1;
+  });
+  say_stop("child", target::wait_for(child));
+  say_result("go on", ::ptrace(PTRACE_CONT, child, nullptr, nullptr));
+  say_stop("child", target::wait_for(child));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return target::run_subject({{"traceme", traceme},
+                              {"attach", attach},
+                              {"seize", seize},
+                              {"self", self},
+                              {"parent", parent},
+                              {"exec", exec}},
+                             argc, argv);
+}
