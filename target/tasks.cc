@@ -24,6 +24,7 @@
 #include <sys/syscall.h>
 
 #include <atomic>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -97,7 +98,13 @@ void surround_with_threads() {
           return;
         }
         case 4:
-          for (;;) std::thread([] {}).join();
+          for (;;) {
+            try {
+              std::thread([] {}).join();
+            } catch (const std::system_error&) {
+              // EAGAIN: clone(2) with CLONE_FS fails while another thread execs.
+            }
+          }
         default:
           for (;;) {
           }

@@ -26,7 +26,13 @@ TEST_P(TasksTest, ExecFromAnyThreadWithOthersInAnyState) {
       return task.second == event.pid.value() && task.first != event.tid;
     });
   }
-  EXPECT_TRUE(alive.empty()) << alive.size() << " tasks, one is " << alive.begin()->first.value();
+  for (const auto& [tid, pid] : alive) {
+    ADD_FAILURE() << "task " << tid.value() << " of " << pid << " is thought to live on";
+    for (const model::Event& event : traced.events.events) {
+      if (event.tid == tid)
+        ADD_FAILURE() << "event " << event.sequence << " kind " << event.data.index();
+    }
+  }
 }
 
 TEST_P(TasksTest, StormsOfVforkAndSpawn) {

@@ -37,10 +37,10 @@ TEST_P(TimingTest, CallsBegunUnderTheTracerWaitForWhatTheyWaitFor) {
   same_as_native({"blocked_waits"});
 }
 
-// Calls that Linux ends with EINTR on any wake-up, be it without a signal handler (signal(7),
-// "Interruption of system calls and library functions by stop signals"). A process that job control
-// may stop has to expect that of them, and an attach wakes the process just so: no tracer can avoid
-// it, since the kernel has given the result away before the tracer learns of the stop.
+// Calls that Linux ends with EINTR on any wake-up, with no signal handler about (signal(7),
+// "Interruption of system calls and library functions by stop signals"). An attach wakes them just
+// as job control does, so a program has to expect it of these, and of these alone: every other call
+// is promised to go on.
 const std::set<std::string> kEndedByAnyStop = {
     "recv with SO_RCVTIMEO",
     "send with SO_SNDTIMEO",

@@ -60,6 +60,10 @@ Target::Target(std::vector<std::string> words) {
   const pid_t child = ::fork();
   if (child == 0) {
     ::setpgid(0, 0);
+    // A tracer that exists already has signals of its own blocked; the target starts with none.
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
     ::dup2(in[0], STDIN_FILENO);
     ::dup2(out[1], STDOUT_FILENO);
     ::execv(argv[0], argv.data());
