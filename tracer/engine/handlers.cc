@@ -60,6 +60,33 @@ std::optional<std::uint64_t> Tracer::clone_flags(const Tracee& maker, const Stop
   }
 }
 
+namespace {
+
+bool is_fault(const siginfo_t& info) {
+  const int signo = info.si_signo;
+  return info.si_code > 0 && (signo == SIGSEGV || signo == SIGBUS || signo == SIGILL ||
+                              signo == SIGFPE || signo == SIGTRAP || signo == SIGSYS);
+}
+
+// The first process of a pid namespace is treated by the kernel in another way while it is traced
+// (kernel/signal.c, SIGNAL_UNKILLABLE): a fault that it does not handle does not end it but comes
+// again for ever, and a SIGSTOP from its own namespace, which never reaches it otherwise, stops it.
+enum class Due : std::uint8_t { kSignal, kNothing, kToBeUntraced };
+
+Due due_to(const kernel::Procfs& procfs, const Tracee& tracee, const siginfo_t& info) {
+  const bool fault = is_fault(info);
+  // A sender outside of the namespace has no pid in it.
+  const bool stop_from_inside = info.si_signo == SIGSTOP && info.si_code <= 0 && info.si_pid != 0;
+  if (!fault && !stop_from_inside) return Due::kSignal;
+  const auto status = procfs.status(tracee.pid);
+  if (!status || status->ns_pids.empty() || status->ns_pids.back() != 1) return Due::kSignal;
+  if (stop_from_inside) return Due::kNothing;
+  const bool handled = ((status->sig_caught >> (info.si_signo - 1)) & 1U) != 0;
+  return handled ? Due::kSignal : Due::kToBeUntraced;
+}
+
+}  // namespace
+
 void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SyscallStop&) {
   if (tracee.state == TraceeState::kLeaving) {
     let_go(tracee, std::move(stopped), 0);
@@ -156,21 +183,34 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SignalDelivery& s
     if (tracee.own_stop_pending) return resume(tracee, std::move(stopped), stop.signo);
     return let_go(tracee, std::move(stopped), stop.signo);
   }
-  if (tracee.state != TraceeState::kBeforeExec) {
-    model::SignalStop event;
-    event.signo = stop.signo;
-    if (const auto info = kernel::siginfo(stopped)) {
-      event.code = info->si_code;
-      if (info->si_code <= 0 || stop.signo == SIGCHLD) event.sender = base::Pid{info->si_pid};
-      if (stop.signo == SIGSEGV || stop.signo == SIGBUS || stop.signo == SIGILL ||
-          stop.signo == SIGFPE) {
-        event.sender = base::Pid{};
-        event.address = reinterpret_cast<std::uintptr_t>(info->si_addr);
-      }
-    }
-    emitter_.emit(tracee.pid, tracee.tid, event);
+  if (tracee.state == TraceeState::kBeforeExec) {
+    return resume(tracee, std::move(stopped), stop.signo);
   }
-  resume(tracee, std::move(stopped), stop.signo);
+  model::SignalStop event;
+  event.signo = stop.signo;
+  Due due = Due::kSignal;
+  if (const auto info = kernel::siginfo(stopped)) {
+    event.code = info->si_code;
+    if (info->si_code <= 0 || stop.signo == SIGCHLD) event.sender = base::Pid{info->si_pid};
+    if (stop.signo == SIGSEGV || stop.signo == SIGBUS || stop.signo == SIGILL ||
+        stop.signo == SIGFPE) {
+      event.sender = base::Pid{};
+      event.address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+    }
+    due = due_to(procfs_, tracee, *info);
+  }
+  emitter_.emit(tracee.pid, tracee.tid, event);
+  switch (due) {
+    case Due::kSignal:
+      return resume(tracee, std::move(stopped), stop.signo);
+    case Due::kNothing:
+      return resume(tracee, std::move(stopped));
+    case Due::kToBeUntraced:
+      emitter_.emit(tracee.pid, tracee.tid,
+                    model::Detached{"the first process of a pid namespace cannot end by its own "
+                                    "fault while it is traced"});
+      return let_go(tracee, std::move(stopped), 0);
+  }
 }
 
 void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::GroupStopped& stop) {
