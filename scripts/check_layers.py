@@ -49,11 +49,12 @@ THIRD_PARTY = {
     "benchmark/": [],
 }
 
-# The same for headers of the system that a layer must not need: ptrace belongs to kernel, and what
+# The same for headers of the system that a layer must not need: ptrace belongs to kernel (and to
+# the patients that use it themselves), and what
 # must replay without a kernel may not touch files or processes.
 LIVE_LAYERS = ["base", "kernel", "unwind", "engine", "cli", "target"]
 SYSTEM = {
-    "sys/ptrace.h": ["kernel", "unwind"],
+    "sys/ptrace.h": ["kernel", "unwind", "target"],
     "linux/ptrace.h": ["kernel", "unwind"],
     "sys/wait.h": LIVE_LAYERS,
     "sys/uio.h": LIVE_LAYERS,
