@@ -16,7 +16,7 @@ from harness import (PATIENCE, STUCKTRACE, TARGETS, Case, main, stucktrace, task
 
 SOAK = bool(os.environ.get("STUCKTRACE_SOAK"))
 KILLS = 500 if SOAK else 30  # in each mode
-ATTACHMENTS = 1000 if SOAK else 50  # in each mode
+ATTACHMENTS = 1000 if SOAK else 20  # in each mode
 
 
 class Patient:
