@@ -5,7 +5,14 @@
 namespace stucktrace::test {
 namespace {
 
-class PtraceUsersTest : public TransparencyTest {};
+class PtraceUsersTest : public TransparencyTest {
+ protected:
+  void SetUp() override {
+    if (GetParam() == Mode::kSeccomp) {
+      GTEST_SKIP() << "what a filter holds needs its tracer and cannot be let go (README, limits)";
+    }
+  }
+};
 INSTANTIATE_TEST_SUITE_P(Modes, PtraceUsersTest, testing::ValuesIn(kAllModes), mode_name);
 
 TEST_P(PtraceUsersTest, AChildThatAsksToBeTraced) {

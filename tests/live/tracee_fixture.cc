@@ -201,8 +201,11 @@ void attach_and_follow(const std::vector<std::string>& words, engine::Tracer& tr
     if (event.tid == base::main_thread(target.pid())) {
       run.status = raw_status(std::get<model::TaskExit>(event.data));
       target.forget();
+      return;
     }
   }
+  // Let go before its end.
+  if (outcome && !run.timed_out) run.status = target.wait();
 }
 
 }  // namespace

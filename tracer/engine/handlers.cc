@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 #include <sched.h>
 
+#include <cerrno>
 #include <csignal>
 #include <utility>
 
 #include "tracer/engine/tracer.h"
+#include "tracer/engine/woken_call.h"
 #include "tracer/kernel/remote_memory.h"
 
 namespace stucktrace::engine {
@@ -88,11 +90,21 @@ Due due_to(const kernel::Procfs& procfs, const Tracee& tracee, const siginfo_t& 
 }  // namespace
 
 void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SyscallStop&) {
-  if (tracee.state == TraceeState::kLeaving) {
-    let_go(tracee, std::move(stopped), 0);
-    return;
-  }
   const auto info = kernel::syscall_info(stopped);
+  if (tracee.state == TraceeState::kLeaving) {
+    // Ended by our asking for a stop, which this stop has taken the place of; it can be put right
+    // in one inside signal handling only. Under ATTACH our SIGSTOP is still to come.
+    const bool woken = info && info->op == kernel::SyscallInfo::Op::kExit &&
+                       info->result.value == -EINTR &&
+                       ends_when_woken(tracee.call, kernel::ProcessMemory(tracee.tid));
+    if (woken) {
+      if (tracee.style == kernel::TraceStyle::kSeize) {
+        static_cast<void>(kernel::interrupt(tracee.tid));
+      }
+      return resume(tracee, std::move(stopped));
+    }
+    return let_go(tracee, std::move(stopped), 0);
+  }
   if (!info) {
     if (info.error().kind == base::ErrorKind::kGone) return;
     resume(tracee, std::move(stopped));
@@ -175,7 +187,10 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SignalDelivery& s
   if (stop.signo == SIGSTOP && tracee.own_stop_pending) {
     tracee.own_stop_pending = false;
     if (tracee.state == TraceeState::kAttaching) return attached(tracee, std::move(stopped));
-    if (tracee.state == TraceeState::kLeaving) return let_go(tracee, std::move(stopped), 0);
+    if (tracee.state == TraceeState::kLeaving) {
+      static_cast<void>(undo_wake(stopped));
+      return let_go(tracee, std::move(stopped), 0);
+    }
     return resume(tracee, std::move(stopped));
   }
   if (tracee.state == TraceeState::kLeaving) {
@@ -241,6 +256,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Trapped&) {
     case TraceeState::kAttaching:
       return attached(tracee, std::move(stopped));
     case TraceeState::kLeaving:
+      static_cast<void>(undo_wake(stopped));
       return let_go(tracee, std::move(stopped), 0);
     case TraceeState::kGroupStopped:
       tracee.state = TraceeState::kRunning;
@@ -257,7 +273,7 @@ void Tracer::attached(Tracee& tracee, Stopped stopped) {
   // PTRACE_ATTACH takes no options; without TRACESYSGOOD a syscall-stop would read as a SIGTRAP.
   if (tracee.style == kernel::TraceStyle::kAttach)
     static_cast<void>(kernel::set_options(stopped, tracee_options()));
-  if (const auto call = kernel::interrupted_call(stopped)) {
+  if (const auto call = undo_wake(stopped)) {
     if (will_restart(call->result)) {
       tracee.call = call->call;
       tracee.restarting = true;

@@ -41,7 +41,7 @@ Tracer::~Tracer() {
 base::Result<Outcome> Tracer::run(TickObserver& observer) {
   Outcome outcome;
   bool leave = false;
-  while (!table_.empty() && !leave) {
+  while ((!table_.empty() || root_untraced_) && !leave) {
     if (beat_.take_tick()) {
       housekeeping();
       obey_signals(outcome, leave);
@@ -61,6 +61,7 @@ base::Result<Outcome> Tracer::run(TickObserver& observer) {
       case Waiter::Outcome::kNoTracees:
         // Somebody else reaped what we traced: nothing is left to follow.
         for (const base::Tid tid : table_.all()) table_.remove(tid);
+        root_untraced_ = false;
         break;
       case Waiter::Outcome::kFailed:
         return base::system_error("waiting for tracees", base::Errno::last());
@@ -99,7 +100,11 @@ void Tracer::dispatch(const kernel::WaitReport& report) {
   if (tracee == nullptr) {
     // A new task may stop before its maker's event arrives (ptrace(2)); an ended one that exec
     // removed may still report its exit.
-    if (report.status.stopped()) hold(report);
+    if (report.status.stopped()) {
+      hold(report);
+    } else if (root_untraced_ && report.tid == base::main_thread(root_)) {
+      root_ended(report.status);
+    }
     return;
   }
   const kernel::Stop stop = read_stop(report, tracee->style);
@@ -109,6 +114,19 @@ void Tracer::dispatch(const kernel::WaitReport& report) {
         on(*tracee, kernel::Stopped{report.tid}, what);
       },
       stop);
+}
+
+// The command that had to be let go has ended as an ordinary child.
+void Tracer::root_ended(kernel::WaitStatus status) {
+  const kernel::Stop stop =
+      kernel::classify(status, options_.style, kernel::SiginfoAnswer::kNotAsked);
+  if (const auto* exit = std::get_if<kernel::Exited>(&stop)) {
+    root_exit_ = model::TaskExit{.signaled = false, .code = exit->status, .core_dumped = false};
+  } else if (const auto* killed = std::get_if<kernel::Killed>(&stop)) {
+    root_exit_ = model::TaskExit{
+        .signaled = true, .code = killed->signo, .core_dumped = killed->core_dumped};
+  }
+  root_untraced_ = false;
 }
 
 void Tracer::resume(Tracee& tracee, kernel::Stopped stopped, int signo) {

@@ -45,6 +45,7 @@ bool Tracer::step_aside(Tracee& tracee, Stopped& stopped, const RawCall& call) {
     // Detached at the entry, the call itself then runs and finds the task untraced.
     emitter_.emit(tracee.pid, tracee.tid, model::Detached{"uses ptrace itself"});
     tracee.own_stop_pending = false;
+    if (root_ && tracee.tid == base::main_thread(root_)) root_untraced_ = true;
     let_go(tracee, std::move(stopped), 0);
     return true;
   }
@@ -57,6 +58,7 @@ bool Tracer::step_aside(Tracee& tracee, Stopped& stopped, const RawCall& call) {
 }
 
 void Tracer::let_go_for(Tracee& requester, base::Pid target) {
+  if (root_ && target == root_) root_untraced_ = true;
   for (const base::Tid tid : table_.threads_of(target)) {
     if (tid == requester.tid) continue;
     Tracee& thread = *table_.find(tid);

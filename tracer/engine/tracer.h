@@ -84,6 +84,7 @@ class Tracer {
 
   // ---- loop.cc
   void dispatch(const kernel::WaitReport& report);
+  void root_ended(kernel::WaitStatus status);
   void housekeeping();
   void obey_signals(Outcome& outcome, bool& leave);
   void resume(Tracee& tracee, kernel::Stopped stopped, int signo = 0);
@@ -148,9 +149,10 @@ class Tracer {
   base::Pid root_;             // launched command, 0 in attach mode
   base::UniqueFd exec_error_;  // launch: errno of a failed exec arrives here
   std::optional<model::TaskExit> root_exit_;
-  int job_stop_signal_ = 0;  // the launched job stopped: stop with it
-  bool executed_ = false;    // launch: the first exec happened
-  bool filtered_ = false;    // launch: a filter chooses where the tree stops
+  bool root_untraced_ = false;  // launch: let go, still our child
+  int job_stop_signal_ = 0;     // the launched job stopped: stop with it
+  bool executed_ = false;       // launch: the first exec happened
+  bool filtered_ = false;       // launch: a filter chooses where the tree stops
   // Stopped at the entry of a ptrace(2) call until the process it names is let go.
   std::vector<Requester> requesters_;
   std::uint64_t stops_ = 0;

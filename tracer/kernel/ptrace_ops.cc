@@ -155,6 +155,13 @@ base::Result<InterruptedCall> interrupted_call(const Stopped& tracee) {
   return interrupted;
 }
 
+base::Result<void> restart_call(const Stopped& tracee) {
+  constexpr std::intptr_t kErestartNoHand = -514;
+  return check(request(PTRACE_POKEUSER, tracee.tid(), offsetof(user, regs.rax),
+                       static_cast<std::uintptr_t>(kErestartNoHand)),
+               "restarting a call", tracee.tid());
+}
+
 base::Result<void> fail_call(const Stopped& tracee) {
   // The result register holds -ENOSYS since the entry (arch/x86/entry); a negative number skips the
   // call.

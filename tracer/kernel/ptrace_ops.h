@@ -67,6 +67,11 @@ inline constexpr std::uint64_t kRequestTraceMe = 0;
 inline constexpr std::uint64_t kRequestAttach = 16;
 inline constexpr std::uint64_t kRequestSeize = 0x4206;
 
+// The tracee's call, which has ended with EINTR, begins anew unless a signal handler runs first
+// (ERESTARTNOHAND, include/linux/errno.h). Only in a stop inside signal handling (a
+// signal-delivery-stop or PTRACE_EVENT_STOP): nowhere else does the kernel look at it.
+base::Result<void> restart_call(const Stopped& tracee);
+
 // In a seccomp stop: the call is left out and fails with ENOSYS, as it does without a tracer.
 base::Result<void> fail_call(const Stopped& tracee);
 

@@ -16,8 +16,8 @@ namespace stucktrace::model {
 
 // The tree as events tell it. Identity is the tid for as long as the task lives; a reused tid is a
 // new task with a new role. Roles are stable names without pids: processes P1, P2 ... in the order
-// they came, threads P2.T1 (main), P2.T2 ... Bounded: of the ended tasks the latest few thousand are
-// remembered.
+// they came, threads P2.T1 (main), P2.T2 ... Bounded: of the ended tasks the latest few thousand
+// are remembered.
 class TaskTree {
  public:
   struct Task {
@@ -65,9 +65,9 @@ class TaskTree {
   void made(const Event& event, const NewTask& made);
   void executed(const Event& event, const Exec& exec);
 
-  std::unordered_map<std::size_t, Task> tasks_;  // by index
-  std::size_t task_count_ = 0;                   // ever seen
-  std::deque<std::size_t> ended_;                // in the order they ended; may live again
+  std::unordered_map<std::size_t, Task> tasks_;        // by index
+  std::size_t task_count_ = 0;                         // ever seen
+  std::deque<std::size_t> ended_;                      // in the order they ended; may live again
   std::unordered_map<base::Tid, std::size_t> latest_;  // by index
   std::unordered_map<base::Pid, Process> processes_;   // the latest process of each pid
   // Live tasks whose NewTask has not come (it may still: a child can stop before its parent's
