@@ -3,11 +3,12 @@
 
   gen_syscall_table.py            write table_<arch>.inc, x32_numbers.inc and sys_ids.inc
   gen_syscall_table.py --check    say whether those files are up to date (exit status 1 if not)
-  gen_syscall_table.py --verify   compare the x86-64 data with the kernel's own headers and with
-                                  the argument counts in tracefs, where they can be read
+  gen_syscall_table.py --verify   compare the numbers with the kernel's own headers and the x86-64
+                                  argument counts with tracefs, where they can be read
 
-An architecture is one file syscalls/<arch>.in; its format stands at its head. The ids in
-sys_ids.inc are the union over all of them, so one name has one id on every architecture.
+An architecture is one file syscalls/<arch>.in; the format stands at the head of x86_64.in, from
+which the others take the calls they share. The ids in sys_ids.inc are the union over all of them, so
+one call has one id on every architecture.
 """
 
 import argparse
@@ -25,7 +26,13 @@ MAX_ARGUMENTS = 6
 # Tracefs names an event after the kernel function, not after the call.
 TRACEFS_NAMES = {"newstat": "stat", "newfstat": "fstat", "newlstat": "lstat",
                  "newuname": "uname", "sendfile64": "sendfile", "umount": "umount2"}
-UNISTD = "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"
+FIRST = "x86_64"  # the table the others share with
+UNISTD = {"x86_64": "/usr/include/x86_64-linux-gnu/asm/unistd_64.h",
+          "i386": "/usr/include/x86_64-linux-gnu/asm/unistd_32.h",
+          "aarch64": "/usr/include/asm-generic/unistd.h"}
+# Numbers from here on are no kernel's: the parts of calls that are many in one
+# (syscalls/multiplexed.h). They may have the name of a call with a number of its own.
+FIRST_PART = 1000
 TRACEFS = "/sys/kernel/tracing/events/syscalls"
 
 
@@ -34,9 +41,10 @@ class Malformed(Exception):
 
 
 class Row:
-    def __init__(self, number, name, classes, traits, args, result):
+    def __init__(self, number, name, identity, classes, traits, args, result):
         self.number = number
         self.name = name
+        self.identity = identity
         self.classes = classes
         self.traits = traits
         self.args = args
@@ -64,13 +72,21 @@ def words(text, allowed, what):
     return found
 
 
-def parse_row(fields, kinds):
-    if len(fields) < 4:
-        raise Malformed("need NUMBER NAME CLASSES TRAITS")
+def parse_row(fields, kinds, shared):
+    """A row; `shared` has the rows by identity that a short line may refer to."""
     number = int(fields[0])
-    name = fields[1]
-    if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
-        raise Malformed(f"bad name '{name}'")
+    name, equals, identity = (fields[1] if len(fields) > 1 else "").partition("=")
+    identity = identity if equals else name
+    for word in (name, identity):
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*", word):
+            raise Malformed(f"bad name '{fields[1:2]}'")
+    if len(fields) == 2:
+        if identity not in shared:
+            raise Malformed(f"{FIRST}.in has no call '{identity}' to share")
+        like = shared[identity]
+        return Row(number, name, identity, like.classes, like.traits, like.args, like.result)
+    if len(fields) < 4:
+        raise Malformed("need NUMBER NAME CLASSES TRAITS, or NUMBER NAME")
     classes = words(fields[2], CLASSES[:-1], "class")
     traits = words(fields[3], TRAITS, "trait")
     if "block" in traits:
@@ -94,10 +110,10 @@ def parse_row(fields, kinds):
     for kind in [kind for _, kind in args] + [result]:
         if kind_name(kind) not in kinds:
             raise Malformed(f"unknown argument kind '{kind}'")
-    return Row(number, name, classes, traits, args, result)
+    return Row(number, name, identity, classes, traits, args, result)
 
 
-def read_table(path, kinds):
+def read_table(path, kinds, shared):
     """Rows in ascending number, and the x32 numbers."""
     rows, x32, names = {}, {}, set()
     for line_number, line in enumerate(path.read_text().splitlines(), 1):
@@ -110,8 +126,9 @@ def read_table(path, kinds):
                     raise Malformed("need x32 NUMBER NAME")
                 x32[int(fields[1])] = fields[2]
                 continue
-            row = parse_row(fields, kinds)
-            if row.number in rows or row.name in names:
+            row = parse_row(fields, kinds, shared)
+            twice = row.name in names and row.number < FIRST_PART
+            if row.number in rows or twice:
                 raise Malformed(f"{row.number} {row.name} stands twice")
             rows[row.number] = row
             names.add(row.name)
@@ -140,19 +157,28 @@ def render_rows(rows, source):
                          for name, kind in row.args)
         classes = bits("CallClass", [kind_name(c) for c in row.classes])
         traits = bits("Trait", [TRAITS[t] for t in row.traits])
-        out.append(f'row({row.number}, Sys::{row.name}, "{row.name}", {classes}, {traits}, '
+        out.append(f'row({row.number}, Sys::{row.identity}, "{row.name}", {classes}, {traits}, '
                    f'ArgKind::{kind_name(row.result)}, {{{args}}}),\n')
     return "".join(out)
 
 
+def read_tables():
+    """Architecture -> (rows, x32 numbers); the one the others share with comes first."""
+    kinds = read_kinds()
+    tables = {FIRST: read_table(SYSCALLS / f"{FIRST}.in", kinds, {})}
+    shared = {row.identity: row for row in tables[FIRST][0]}
+    for path in sorted(SYSCALLS.glob("*.in")):
+        if path.stem != FIRST:
+            tables[path.stem] = read_table(path, kinds, shared)
+    return tables
+
+
 def generate():
     """Path -> text of every generated file."""
-    kinds = read_kinds()
     files, names = {}, set()
-    sources = sorted(SYSCALLS.glob("*.in"))
-    for path in sources:
-        rows, x32 = read_table(path, kinds)
-        names.update(row.name for row in rows)
+    for architecture, (rows, x32) in read_tables().items():
+        path = SYSCALLS / f"{architecture}.in"
+        names.update(row.identity for row in rows)
         source = f"syscalls/{path.name}"
         files[SYSCALLS / f"table_{path.stem}.inc"] = render_rows(rows, source)
         if x32:
@@ -172,8 +198,22 @@ def check(files):
 
 
 def unistd_numbers(path):
-    return {name: int(number) for name, number in
-            re.findall(r"^#define __NR_(\w+) (\d+)$", path.read_text(), re.M)}
+    """Name -> number. asm-generic's names of calls that differ with the width of a word are those
+    of the 64-bit kernel."""
+    text = path.read_text()
+    numbers = {name: int(number) for name, number in
+               re.findall(r"^#define __NR_(\w+) (\d+)$", text, re.M)}
+    widths = {name: int(number) for name, number in
+              re.findall(r"^#define __NR3264_(\w+) (\d+)$", text, re.M)}
+    if not widths:
+        return numbers
+    wide = text.rsplit("#if __BITS_PER_LONG == 64", 1)[-1].split("#else")[0]
+    for name, width in re.findall(r"^#define __NR_(\w+) __NR3264_(\w+)$", wide, re.M):
+        if width in widths:
+            numbers[name] = widths[width]
+    # Marks that are no calls, what only 32-bit kernels have, and another architecture's form.
+    no_calls = r"syscalls|arch_specific_syscall|sync_file_range2|\w+time64"
+    return {name: number for name, number in numbers.items() if not re.fullmatch(no_calls, name)}
 
 
 def tracefs_counts(directory):
@@ -188,30 +228,33 @@ def tracefs_counts(directory):
 
 
 def verify(unistd, tracefs):
-    rows, _ = read_table(SYSCALLS / "x86_64.in", read_kinds())
-    by_name = {row.name: row for row in rows}
+    tables = read_tables()
     problems, compared = [], []
-    if unistd.is_file():
-        numbers = unistd_numbers(unistd)
-        compared.append(f"{len(numbers)} numbers of {unistd}")
+    for architecture, path in unistd.items():
+        if not path.is_file():
+            continue
+        by_name = {row.name: row for row in tables[architecture][0] if row.number < FIRST_PART}
+        numbers = unistd_numbers(path)
+        compared.append(f"{len(numbers)} numbers of {path}")
         for name, number in numbers.items():
             row = by_name.get(name)
             if row is None or row.number != number:
-                problems.append(f"{name}: {unistd.name} says {number}, "
-                                f"x86_64.in {row.number if row else 'nothing'}")
+                problems.append(f"{name}: {path} says {number}, "
+                                f"{architecture}.in {row.number if row else 'nothing'}")
     if tracefs.is_dir() and os.access(tracefs, os.R_OK | os.X_OK):
+        by_name = {row.name: row for row in tables[FIRST][0]}
         counts = tracefs_counts(tracefs)
         compared.append(f"{len(counts)} argument counts of {tracefs}")
         for name, count in counts.items():
             row = by_name.get(name)
             if row is None:
-                problems.append(f"{name}: this kernel has it, x86_64.in has not")
+                problems.append(f"{name}: this kernel has it, {FIRST}.in has not")
             elif len(row.args) != count:
                 problems.append(f"{name}: the kernel takes {count} arguments, "
-                                f"x86_64.in {len(row.args)}")
+                                f"{FIRST}.in {len(row.args)}")
     for line in sorted(problems):
         print(line)
-    print("compared " + (", ".join(compared) or "nothing: neither source is readable"))
+    print("compared " + (", ".join(compared) or "nothing: no source is readable"))
     return 1 if problems else 0
 
 
@@ -220,13 +263,16 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="only compare, write nothing")
     parser.add_argument("--verify", action="store_true", help="compare with the kernel's account")
-    parser.add_argument("--unistd", type=pathlib.Path, default=pathlib.Path(UNISTD), metavar="FILE")
+    parser.add_argument("--unistd", action="append", default=[], metavar="ARCH=FILE",
+                        help="another header than the one installed")
     parser.add_argument("--tracefs", type=pathlib.Path, default=pathlib.Path(TRACEFS),
                         metavar="DIR", help="directory with sys_enter_*/format")
     options = parser.parse_args()
     status = 0
     if options.verify:
-        status = verify(options.unistd, options.tracefs)
+        named = dict(item.split("=", 1) for item in options.unistd)
+        unistd = {arch: pathlib.Path(path) for arch, path in (UNISTD | named).items()}
+        status = verify(unistd, options.tracefs)
     files = generate()
     if options.check:
         status = max(status, check(files))

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <span>
 
 #include "syscalls/decode_parts.h"
@@ -49,6 +50,9 @@ class Capturer {
   void message(const KernelMsghdr& header, std::uint64_t valid, bool contents, std::size_t& budget);
   void messages(base::RemoteAddr address, std::uint64_t count, bool received);
   void one_message(base::RemoteAddr address, std::uint64_t valid, bool contents);
+  // Keeps an array as it lies in the tracee and gives it widened, in `room`.
+  template <class T>
+  std::span<T> kept_items(base::RemoteAddr address, std::uint64_t count, std::span<T> room);
   void clone_args(std::size_t index);
   void pointee(std::size_t index, Pointee how, bool entering);
   // Captures a socklen_t and says what it holds, 0 if unreadable.
@@ -59,60 +63,91 @@ class Capturer {
   CapturedMemory& out_;
 };
 
+std::size_t rlimit_size(const Call& call) {
+  // 64 bits in every ABI for prlimit64.
+  return call.row.id == Sys::prlimit64 ? sizeof(KernelRlimit)
+                                       : wire_size<KernelRlimit>(call.layout);
+}
+
 // Structures of one size, read at the entry; 0: the kind is none.
-std::size_t fixed_input(ArgKind kind) {
+std::size_t fixed_input(const Call& call, ArgKind kind) {
+  const Layout& layout = call.layout;
   switch (kind) {
     case ArgKind::kOffsetPtr:
     case ArgKind::kSigsetIn:
       return sizeof(std::uint64_t);
+    case ArgKind::kWordOffsetPtr:
+      return layout.word_size();
+    case ArgKind::kOldSigsetIn:
+      return sizeof(std::uint32_t);
+    case ArgKind::kOldSigactionIn:
+      return sizeof(KernelOldSigaction);
     case ArgKind::kEpollEventIn:
-      return kEpollEventSize;
+      return layout.epoll_event_size();
     case ArgKind::kTimespecIn:
     case ArgKind::kTimevalIn:
-      return sizeof(KernelTimespec);
+      return wire_size<KernelTimespec>(layout);
     case ArgKind::kTimespecPairIn:
-      return 2 * sizeof(KernelTimespec);
+      return wire_size<KernelTimePair>(layout);
     case ArgKind::kItimerspecIn:
     case ArgKind::kItimervalIn:
-      return sizeof(KernelItimer);
+      return wire_size<KernelItimer>(layout);
     case ArgKind::kSigactionIn:
-      return sizeof(KernelSigaction);
+      return wire_size<KernelSigaction>(layout);
     case ArgKind::kSiginfoIn:
-      return sizeof(KernelSiginfo);
+      return wire_size<KernelSiginfo>(layout);
     case ArgKind::kRlimitIn:
-      return sizeof(KernelRlimit);
+      return rlimit_size(call);
     case ArgKind::kMqAttrIn:
-      return sizeof(KernelMqAttr);
+      return wire_size<KernelMqAttr>(layout);
     default:
       return 0;
   }
 }
 
 // The same at the exit of a call that succeeded.
-std::size_t fixed_output(ArgKind kind) {
+std::size_t fixed_output(const Call& call, ArgKind kind) {
+  const Layout& layout = call.layout;
   switch (kind) {
     case ArgKind::kUintPtrOut:
+    case ArgKind::kOldSigsetOut:
       return sizeof(std::uint32_t);
     case ArgKind::kFdPairOut:
     case ArgKind::kSigsetOut:
+    case ArgKind::kOffsetPtrOut:
       return sizeof(std::uint64_t);
+    case ArgKind::kOldSigactionOut:
+      return sizeof(KernelOldSigaction);
     case ArgKind::kTimespecOut:
     case ArgKind::kTimevalOut:
-      return sizeof(KernelTimespec);
+      return wire_size<KernelTimespec>(layout);
     case ArgKind::kItimerspecOut:
     case ArgKind::kItimervalOut:
-      return sizeof(KernelItimer);
+      return wire_size<KernelItimer>(layout);
     case ArgKind::kSigactionOut:
-      return sizeof(KernelSigaction);
+      return wire_size<KernelSigaction>(layout);
     case ArgKind::kSiginfoOut:
-      return sizeof(KernelSiginfo);
+      return wire_size<KernelSiginfo>(layout);
     case ArgKind::kRlimitOut:
-      return sizeof(KernelRlimit);
+      return rlimit_size(call);
     case ArgKind::kMqAttrOut:
-      return sizeof(KernelMqAttr);
+      return wire_size<KernelMqAttr>(layout);
     default:
       return 0;
   }
+}
+
+template <class T>
+std::span<T> Capturer::kept_items(base::RemoteAddr address, std::uint64_t count,
+                                  std::span<T> room) {
+  if (address.value() == 0 || count == 0) return {};
+  const std::size_t size = wire_size<T>(call_.layout);
+  const auto bytes = std::as_writable_bytes(room).first(
+      static_cast<std::size_t>(std::min<std::uint64_t>(count, room.size())) * size);
+  const std::size_t got = call_.memory.read(address, bytes) / size * size;
+  if (got == 0) return {};
+  out_.add(address, bytes.first(got));
+  return room.first(widen_in_place(room, got, call_.layout));
 }
 
 void Capturer::text(base::RemoteAddr address, std::size_t limit) {
@@ -126,14 +161,19 @@ void Capturer::text(base::RemoteAddr address, std::size_t limit) {
 
 void Capturer::argv(base::RemoteAddr address) {
   if (address.value() == 0) return;
-  std::array<std::uint64_t, kMaxArguments> pointers;
-  const auto room = std::as_writable_bytes(std::span{pointers});
-  const std::size_t count = call_.memory.read(address, room) / sizeof(std::uint64_t);
+  const std::size_t word = call_.layout.word_size();
+  std::array<std::byte, kMaxArguments * sizeof(std::uint64_t)> room;
+  const std::size_t count =
+      call_.memory.read(address, std::span{room}.first(kMaxArguments * word)) / word;
+  std::array<std::uint64_t, kMaxArguments> pointers{};
   std::size_t used = 0;
-  while (used < count && pointers[used] != 0) ++used;
+  for (; used < count; ++used) {
+    std::memcpy(&pointers[used], room.data() + used * word, word);  // little-endian
+    if (pointers[used] == 0) break;
+  }
   const std::size_t kept = std::min(used + 1, count);
   // The array without what follows its end: that is the environment as a rule.
-  if (kept > 0) out_.add(address, room.first(kept * sizeof(std::uint64_t)));
+  if (kept > 0) out_.add(address, std::span{room}.first(kept * word));
   for (std::size_t i = 0; i < used; ++i) text(base::RemoteAddr{pointers[i]}, kMaxArgumentText);
 }
 
@@ -151,19 +191,14 @@ void Capturer::whole_buffer(base::RemoteAddr address, std::uint64_t size) {
 void Capturer::vector(base::RemoteAddr address, std::uint64_t count, std::uint64_t valid,
                       bool contents, std::size_t& budget) {
   if (address.value() == 0 || count == 0) return;
-  std::array<KernelIovec, kMaxVector> items;
-  const auto room =
-      std::as_writable_bytes(std::span{items})
-          .first(static_cast<std::size_t>(std::min<std::uint64_t>(count, kMaxVector)) *
-                 sizeof(KernelIovec));
-  const std::size_t got = call_.memory.read(address, room) / sizeof(KernelIovec);
-  if (got == 0) return;
-  out_.add(address, room.first(got * sizeof(KernelIovec)));
+  std::array<KernelIovec, kMaxVector> room;
+  const auto items = kept_items<KernelIovec>(address, count, room);
   if (!contents) return;
-  for (std::size_t i = 0; i < got && valid > 0 && budget > 0; ++i) {
-    const std::uint64_t size = std::min(items[i].length, valid);
+  for (const KernelIovec& item : items) {
+    if (valid == 0 || budget == 0) return;
+    const std::uint64_t size = std::min(item.length, valid);
     valid -= size;
-    buffer(base::RemoteAddr{items[i].base}, size, budget);
+    buffer(base::RemoteAddr{item.base}, size, budget);
   }
 }
 
@@ -189,25 +224,17 @@ void Capturer::message(const KernelMsghdr& header, std::uint64_t valid, bool con
 
 void Capturer::one_message(base::RemoteAddr address, std::uint64_t valid, bool contents) {
   KernelMsghdr header;
-  if (address.value() == 0 || !call_.memory.read_value(address, header)) return;
-  out_.add(address, std::as_bytes(std::span{&header, 1}));
+  if (kept_items<KernelMsghdr>(address, 1, {&header, 1}).empty()) return;
   std::size_t budget = std::min(options_.buffer_limit, kMaxBuffer);
   message(header, valid, contents, budget);
 }
 
 void Capturer::messages(base::RemoteAddr address, std::uint64_t count, bool received) {
   if (address.value() == 0 || count == 0) return;
-  std::array<KernelMmsghdr, kMaxMessages> items;
-  const auto room =
-      std::as_writable_bytes(std::span{items})
-          .first(static_cast<std::size_t>(std::min<std::uint64_t>(count, kMaxMessages)) *
-                 sizeof(KernelMmsghdr));
-  const std::size_t got = call_.memory.read(address, room) / sizeof(KernelMmsghdr);
-  if (got == 0) return;
-  out_.add(address, room.first(got * sizeof(KernelMmsghdr)));
+  std::array<KernelMmsghdr, kMaxMessages> room;
   std::size_t budget = std::min(options_.buffer_limit, kMaxBuffer);
-  for (std::size_t i = 0; i < got; ++i) {
-    message(items[i].header, received ? items[i].length : kEverything,
+  for (const KernelMmsghdr& item : kept_items<KernelMmsghdr>(address, count, room)) {
+    message(item.header, received ? item.length : kEverything,
             received ? keeps_input() : keeps_output(), budget);
   }
 }
@@ -222,10 +249,10 @@ void Capturer::pointee(std::size_t index, Pointee how, bool entering) {
   const base::RemoteAddr address = call_.pointer(index);
   switch (how) {
     case Pointee::kFlockIn:
-      if (entering) bytes(address, sizeof(KernelFlock));
+      if (entering) bytes(address, flock_size(call_.layout, call_.int_arg(1)));
       return;
     case Pointee::kFlockInOut:
-      bytes(address, sizeof(KernelFlock));
+      bytes(address, flock_size(call_.layout, call_.int_arg(1)));
       return;
     case Pointee::kTermiosIn:
       if (entering) bytes(address, sizeof(KernelTermios));
@@ -288,9 +315,9 @@ void Capturer::enter_argument(ArgKind kind, std::size_t index) {
     case ArgKind::kIovIn:
       return vector(address, next, kEverything, keeps_output(), budget);
     case ArgKind::kMsgbufIn:
-      bytes(address, sizeof(std::int64_t));
+      bytes(address, call_.layout.word_size());
       if (keeps_input()) {
-        whole_buffer(base::RemoteAddr{address.value() + sizeof(std::int64_t)}, next);
+        whole_buffer(base::RemoteAddr{address.value() + call_.layout.word_size()}, next);
       }
       return;
     case ArgKind::kOpenHow:
@@ -299,11 +326,7 @@ void Capturer::enter_argument(ArgKind kind, std::size_t index) {
     case ArgKind::kPollfds:
       return array(address, static_cast<std::uint32_t>(next), kMaxVector, sizeof(KernelPollfd));
     case ArgKind::kFdSet:
-      if (const int bits = call_.int_arg(0); bits > 0) {
-        array(address, (static_cast<std::uint64_t>(bits) + 63) / 64,
-              kMaxFdSetBytes / sizeof(std::uint64_t), sizeof(std::uint64_t));
-      }
-      return;
+      return bytes(address, fd_set_size(call_.layout, call_.int_arg(0)));
     case ArgKind::kSockaddrIn:
       return sockaddr(address, static_cast<std::uint32_t>(next));
     case ArgKind::kMsghdrIn:
@@ -314,14 +337,15 @@ void Capturer::enter_argument(ArgKind kind, std::size_t index) {
       return array(address, static_cast<std::uint32_t>(next), sizeof(KernelTimespec), 1);
     case ArgKind::kSigsetPack: {
       KernelSigsetPack pack;
-      if (address.value() == 0 || !call_.memory.read_value(address, pack)) return;
-      out_.add(address, std::as_bytes(std::span{&pack, 1}));
+      if (kept_items<KernelSigsetPack>(address, 1, {&pack, 1}).empty()) return;
       return bytes(base::RemoteAddr{pack.address}, sizeof(std::uint64_t));
     }
     case ArgKind::kCloneArgs:
       return clone_args(index);
     case ArgKind::kFutexTimeout:
-      if (futex_takes_timeout(call_.int_arg(1))) bytes(address, sizeof(KernelTimespec));
+      if (futex_takes_timeout(call_.int_arg(1))) {
+        bytes(address, wire_size<KernelTimespec>(call_.layout));
+      }
       return;
     case ArgKind::kFutexWaiters:
       return array(address,
@@ -330,13 +354,13 @@ void Capturer::enter_argument(ArgKind kind, std::size_t index) {
     case ArgKind::kSembufs:
       return array(address, static_cast<std::uint32_t>(next), kMaxSembufs, sizeof(KernelSembuf));
     case ArgKind::kFcntlArg:
-      return pointee(index, fcntl_pointee(call_.int_arg(1)), true);
+      return pointee(index, fcntl_pointee(call_), true);
     case ArgKind::kIoctlArg:
       return pointee(index, ioctl_pointee(static_cast<std::uint32_t>(call_.arg(1))), true);
     case ArgKind::kPrctlArg:
       return pointee(index, prctl_pointee(call_.int_arg(0)), true);
     default:
-      return bytes(address, fixed_input(kind));
+      return bytes(address, fixed_input(call_, kind));
   }
 }
 
@@ -355,9 +379,9 @@ void Capturer::exit_argument(ArgKind kind, std::size_t index) {
     case ArgKind::kIovOut:
       return vector(address, next, count, keeps_input(), budget);
     case ArgKind::kMsgbufOut:
-      bytes(address, sizeof(std::int64_t));
+      bytes(address, call_.layout.word_size());
       if (keeps_input()) {
-        whole_buffer(base::RemoteAddr{address.value() + sizeof(std::int64_t)}, count);
+        whole_buffer(base::RemoteAddr{address.value() + call_.layout.word_size()}, count);
       }
       return;
     case ArgKind::kPollfds:
@@ -366,7 +390,7 @@ void Capturer::exit_argument(ArgKind kind, std::size_t index) {
       if (count == 0) return;
       return array(address, static_cast<std::uint32_t>(next), kMaxVector, sizeof(KernelPollfd));
     case ArgKind::kEpollEventsOut:
-      return array(address, count, kMaxVector, kEpollEventSize);
+      return array(address, count, kMaxVector, call_.layout.epoll_event_size());
     case ArgKind::kSockaddrOut:
       return sockaddr(address, length_behind(index + 1));
     case ArgKind::kSockoptOut:
@@ -379,7 +403,7 @@ void Capturer::exit_argument(ArgKind kind, std::size_t index) {
       if (count > 0) bytes(address, sizeof(std::int32_t));
       return;
     case ArgKind::kFcntlArg:
-      if (const Pointee how = fcntl_pointee(call_.int_arg(1)); how == Pointee::kFlockInOut) {
+      if (const Pointee how = fcntl_pointee(call_); how == Pointee::kFlockInOut) {
         pointee(index, how, false);
       }
       return;
@@ -388,7 +412,7 @@ void Capturer::exit_argument(ArgKind kind, std::size_t index) {
     case ArgKind::kPrctlArg:
       return pointee(index, prctl_pointee(call_.int_arg(0)), false);
     default:
-      return bytes(address, fixed_output(kind));
+      return bytes(address, fixed_output(call_, kind));
   }
 }
 
@@ -402,7 +426,7 @@ void Capturer::exit() {
     if (call_.succeeded()) {
       exit_argument(kind, i);
     } else if (kind == ArgKind::kTimespecRem) {
-      bytes(call_.pointer(i), sizeof(KernelTimespec));
+      bytes(call_.pointer(i), wire_size<KernelTimespec>(call_.layout));
     }
   }
 }
@@ -412,18 +436,18 @@ void Capturer::exit() {
 void capture_enter(const RawCall& raw, const RemoteMemory& tracee, const CaptureOptions& options,
                    CapturedMemory& out) {
   const SyscallRow* row = find_row(raw.abi, raw.number);
-  if (row == nullptr || !has_native_layout(raw)) return;
+  if (row == nullptr) return;
   static constexpr std::optional<RawResult> kOpen;
-  const Call call{raw, *row, kOpen, tracee};
+  const Call call{.raw = raw, .row = *row, .result = kOpen, .memory = tracee};
   Capturer{call, options, out}.enter();
 }
 
 void capture_exit(const RawCall& raw, const RawResult& result, const RemoteMemory& tracee,
                   const CaptureOptions& options, CapturedMemory& out) {
   const SyscallRow* row = find_row(raw.abi, raw.number);
-  if (row == nullptr || !has_native_layout(raw)) return;
+  if (row == nullptr) return;
   const std::optional<RawResult> done{result};
-  const Call call{raw, *row, done, tracee};
+  const Call call{.raw = raw, .row = *row, .result = done, .memory = tracee};
   Capturer{call, options, out}.exit();
 }
 

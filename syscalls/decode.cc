@@ -11,7 +11,14 @@ namespace stucktrace::syscalls {
 namespace {
 
 constexpr std::int64_t kX32Bit = 0x40000000;
-constexpr std::int64_t kFirstX32Number = 512;
+
+unsigned without_halves(const Call& call) {
+  unsigned visible = ~0U;
+  for (std::size_t i = 0; i < call.row.arg_count; ++i) {
+    if (call.row.args[i].kind == ArgKind::kHalf) visible &= ~(1U << i);
+  }
+  return visible;
+}
 
 unsigned visible_arguments(const Call& call) {
   switch (call.row.id) {
@@ -22,6 +29,10 @@ unsigned visible_arguments(const Call& call) {
     default:
       return io_visible(call);
   }
+}
+
+std::int64_t from_halves(std::uint64_t high, std::uint64_t low) {
+  return static_cast<std::int64_t>(high << 32 | (low & 0xffffffffU));
 }
 
 // Kinds whose value is in the register itself.
@@ -42,7 +53,13 @@ std::optional<Value> decode_scalar(const Call& call, ArgKind kind, std::size_t i
       return Value{Unsigned{static_cast<std::uint32_t>(raw)}};
     case ArgKind::kLong:
     case ArgKind::kOffset:
+      // The registers of an i386 call come without their upper halves; x32 has 64-bit registers.
+      if (call.raw.abi == Abi::kI386) return Value{Integer{static_cast<std::int32_t>(raw)}};
       return Value{Integer{static_cast<std::int64_t>(raw)}};
+    case ArgKind::kOffsetLow:
+      return Value{Integer{from_halves(call.arg(index + 1), raw)}};
+    case ArgKind::kOffsetHigh:
+      return Value{Integer{from_halves(raw, call.arg(index + 1))}};
     case ArgKind::kSize:
       return Value{Unsigned{raw}};
     case ArgKind::kMode:
@@ -64,12 +81,11 @@ Value decode_argument(const Call& call, std::size_t index) {
   const ArgKind kind = call.row.args[index].kind;
   if (auto value = decode_scalar(call, kind, index)) return *std::move(value);
   using Family = std::optional<Value> (*)(const Call&, ArgKind, std::size_t);
-  if (has_native_layout(call.raw)) {
-    constexpr Family kFamilies[] = {decode_io,     decode_net,   decode_sync,   decode_time,
-                                    decode_signal, decode_ioctl, decode_process};
-    for (const Family family : kFamilies) {
-      if (auto value = family(call, kind, index)) return *std::move(value);
-    }
+  if (kind == ArgKind::kOpenFlags) return open_flags_value(call, call.arg(index));
+  constexpr Family kFamilies[] = {decode_io,     decode_net,   decode_sync,   decode_time,
+                                  decode_signal, decode_ioctl, decode_process};
+  for (const Family family : kFamilies) {
+    if (auto value = family(call, kind, index)) return *std::move(value);
   }
   if (const ConstantSet* set = constant_set(kind)) return named_value(*set, call.arg(index));
   return pointer_value(call.pointer(index));
@@ -95,13 +111,21 @@ std::optional<Value> decode_result(const Call& call) {
   }
 }
 
+// An x32 call is one of a 64-bit program's under another number, so its name says so; a program of
+// another ABI than ours is known by its own.
+std::string_view abi_prefix(Abi abi) {
+  return abi == Abi::kX32 ? "x32:" : "";
+}
+
 // A number no table has: six words, as the kernel would get them.
 DecodedCall decode_unknown(const RawCall& call, const std::optional<RawResult>& result) {
   static constexpr std::array<std::string_view, 6> kNames = {"arg1", "arg2", "arg3",
                                                              "arg4", "arg5", "arg6"};
   DecodedCall out;
-  out.name = call.number < 0 ? fmt::format("syscall_{:#x}", static_cast<std::uint64_t>(call.number))
-                             : fmt::format("syscall_{}", call.number);
+  const bool is_x32 = call.abi == Abi::kX32 && call.number >= 0;
+  const std::int64_t number = is_x32 ? call.number & ~kX32Bit : call.number;
+  out.name = number < 0 ? fmt::format("syscall_{:#x}", static_cast<std::uint64_t>(number))
+                        : fmt::format("{}syscall_{}", abi_prefix(call.abi), number);
   for (std::size_t i = 0; i < kNames.size(); ++i) {
     out.args.push_back({kNames[i], Value{Hex{call.args[i]}}});
   }
@@ -115,22 +139,17 @@ DecodedCall decode(const RawCall& raw, const std::optional<RawResult>& result,
                    const RemoteMemory& memory) {
   const SyscallRow* row = find_row(raw.abi, raw.number);
   if (row == nullptr) return decode_unknown(raw, result);
-  const Call call{raw, *row, result, memory};
+  const Call call{.raw = raw, .row = *row, .result = result, .memory = memory};
   DecodedCall out;
   out.row = row;
-  out.name = row->name;
-  const unsigned visible = visible_arguments(call);
+  out.name = fmt::format("{}{}", abi_prefix(raw.abi), row->name);
+  const unsigned visible = visible_arguments(call) & without_halves(call);
   for (std::size_t i = 0; i < row->arg_count; ++i) {
     if ((visible >> i & 1U) == 0) continue;
     out.args.push_back({row->args[i].name, decode_argument(call, i)});
   }
   out.result = decode_result(call);
   return out;
-}
-
-bool has_native_layout(const RawCall& call) {
-  if (call.abi == Abi::kX86_64) return true;
-  return call.abi == Abi::kX32 && (call.number & ~kX32Bit) < kFirstX32Number;
 }
 
 TextRead read_text(const RemoteMemory& memory, base::RemoteAddr address, std::span<char> out) {
@@ -194,6 +213,27 @@ Value named(NameSet set, std::uint64_t raw) {
 Value named(ArgKind kind, std::uint64_t raw) {
   const ConstantSet* set = constant_set(kind);
   return set == nullptr ? Value{Hex{raw}} : named_value(*set, raw);
+}
+
+Value open_flags_value(const Call& call, std::uint64_t raw) {
+  const ConstantSet& set = *constant_set(ArgKind::kOpenFlags);
+  if (call.raw.abi != Abi::kAarch64) return named_value(set, raw);
+  struct Moved {
+    std::uint64_t there;
+    std::uint64_t here;
+  };
+  static constexpr Moved kMoved[] = {
+      {040000, 0200000},   // O_DIRECTORY
+      {0100000, 0400000},  // O_NOFOLLOW
+      {0200000, 040000},   // O_DIRECT
+      {0400000, 0100000},  // O_LARGEFILE
+  };
+  std::uint64_t flags = raw;
+  for (const Moved& moved : kMoved) flags &= ~moved.there;
+  for (const Moved& moved : kMoved) {
+    if ((raw & moved.there) != 0) flags |= moved.here;
+  }
+  return Value{Flags{set.wide ? raw : (raw & 0xffffffffU), flags_text(set, flags)}};
 }
 
 Value one_of_array(Value item) {

@@ -15,7 +15,7 @@ namespace stucktrace::syscalls {
 
 // Registers of one call as the kernel reported them.
 struct RawCall {
-  Abi abi = Abi::kX86_64;
+  Abi abi = kNativeAbi;
   std::int64_t number = -1;
   std::array<std::uint64_t, 6> args{};
 };

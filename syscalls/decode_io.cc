@@ -21,6 +21,9 @@ enum FcntlCommand : int {
   kGetOwn = 9,
   kSetSig = 10,
   kGetSig = 11,
+  kGetLk64 = 12,
+  kSetLk64 = 13,
+  kSetLkw64 = 14,
   kOfdGetLk = 36,
   kOfdSetLk = 37,
   kOfdSetLkw = 38,
@@ -57,7 +60,7 @@ Value fcntl_argument(const Call& call) {
     case kSetFd:
       return named(NameSet::kFdFlags, raw);
     case kSetFl:
-      return named(ArgKind::kOpenFlags, raw);
+      return open_flags_value(call, raw);
     case kSetOwn:
       return Value{PidValue{static_cast<std::int32_t>(raw)}};
     case kSetSig:
@@ -69,14 +72,13 @@ Value fcntl_argument(const Call& call) {
     default:
       break;
   }
-  switch (fcntl_pointee(call.int_arg(1))) {
+  switch (const Pointee how = fcntl_pointee(call)) {
     case Pointee::kFlockIn:
-      return pointee<KernelFlock>(call.memory, call.pointer(2),
-                                  [](const KernelFlock& lock) { return flock_value(lock, false); });
-    case Pointee::kFlockInOut:
-      return pointee<KernelFlock>(call.memory, call.pointer(2), [&](const KernelFlock& lock) {
-        return flock_value(lock, call.succeeded());
-      });
+    case Pointee::kFlockInOut: {
+      const auto lock = read_flock(call.memory, call.pointer(2), call.layout, call.int_arg(1));
+      if (!lock) return pointer_value(call.pointer(2));
+      return flock_value(*lock, how == Pointee::kFlockInOut && call.succeeded());
+    }
     case Pointee::kPlain:
       return Value{Integer{static_cast<std::int32_t>(raw)}};
     default:
@@ -88,9 +90,9 @@ Value open_how_value(const Call& call, std::size_t index) {
   // A kernel that knows a longer structure is not this table's; a shorter size is an error
   // (EINVAL).
   if (call.arg(index + 1) < sizeof(KernelOpenHow)) return pointer_value(call.pointer(index));
-  return pointee<KernelOpenHow>(call.memory, call.pointer(index), [](const KernelOpenHow& how) {
+  return pointee<KernelOpenHow>(call, call.pointer(index), [&](const KernelOpenHow& how) {
     Fields fields;
-    fields.add("flags", named(ArgKind::kOpenFlags, how.flags));
+    fields.add("flags", open_flags_value(call, how.flags));
     if ((how.flags & (kOpenCreat | kOpenTmpfileBit)) != 0)
       fields.add("mode", Value{Octal{how.mode}});
     return fields.add("resolve", named(NameSet::kResolve, how.resolve)).done();
@@ -99,17 +101,17 @@ Value open_how_value(const Call& call, std::size_t index) {
 
 Value argv_value(const Call& call, std::size_t index) {
   const base::RemoteAddr address = call.pointer(index);
-  const auto pointers =
-      read_array<std::uint64_t>(call.memory, address, kMaxArguments, kMaxArguments);
+  const auto pointers = read_array<KernelWord>(call, address, kMaxArguments, kMaxArguments);
   if (pointers.empty()) return pointer_value(address);
   Array array;
   array.cut = true;
-  for (const std::uint64_t pointer : pointers) {
-    if (pointer == 0) {
+  for (const KernelWord& pointer : pointers) {
+    if (pointer.value == 0) {
       array.cut = false;
       break;
     }
-    array.items.push_back(text_value(call.memory, base::RemoteAddr{pointer}, kMaxArgumentText));
+    array.items.push_back(
+        text_value(call.memory, base::RemoteAddr{pointer.value}, kMaxArgumentText));
   }
   return Value{std::move(array)};
 }
@@ -117,7 +119,7 @@ Value argv_value(const Call& call, std::size_t index) {
 Value fd_pair_value(const Call& call, std::size_t index) {
   if (!call.succeeded()) return pointer_value(call.pointer(index));
   return pointee<std::array<std::int32_t, 2>>(
-      call.memory, call.pointer(index), [](const std::array<std::int32_t, 2>& fds) {
+      call, call.pointer(index), [](const std::array<std::int32_t, 2>& fds) {
         return Value{Array{{Value{Fd{fds[0]}}, Value{Fd{fds[1]}}}, false}};
       });
 }
@@ -125,13 +127,13 @@ Value fd_pair_value(const Call& call, std::size_t index) {
 Value msgbuf_value(const Call& call, std::size_t index, bool out) {
   const base::RemoteAddr address = call.pointer(index);
   if (out && !call.succeeded()) return pointer_value(address);
-  return pointee<std::int64_t>(call.memory, address, [&](std::int64_t type) {
+  return pointee<KernelLong>(call, address, [&](const KernelLong& type) {
     std::size_t budget = kMaxBuffer;
     const std::uint64_t size = out ? call.count() : call.arg(index + 1);
+    const base::RemoteAddr text{address.value() + call.layout.word_size()};
     return Fields{}
-        .add("mtype", Value{Integer{type}})
-        .add("mtext", buffer_value(call.memory, base::RemoteAddr{address.value() + sizeof(type)},
-                                   size, budget))
+        .add("mtype", Value{Integer{type.value}})
+        .add("mtext", buffer_value(call.memory, text, size, budget))
         .done();
   });
 }
@@ -139,7 +141,7 @@ Value msgbuf_value(const Call& call, std::size_t index, bool out) {
 Value pollfds_value(const Call& call, std::size_t index) {
   const base::RemoteAddr address = call.pointer(index);
   const std::uint64_t count = static_cast<std::uint32_t>(call.arg(index + 1));
-  const auto items = read_array<KernelPollfd>(call.memory, address, count, kMaxVector);
+  const auto items = read_array<KernelPollfd>(call, address, count, kMaxVector);
   if (items.empty() && count > 0) return pointer_value(address);
   Array array;
   array.cut = items.size() < count;
@@ -157,9 +159,7 @@ Value fd_set_value(const Call& call, std::size_t index) {
   if (address.value() == 0) return Value{Null{}};
   const int bits = call.int_arg(0);
   if (bits <= 0) return Value{Array{}};
-  const auto words =
-      read_array<std::uint64_t>(call.memory, address, (static_cast<std::uint64_t>(bits) + 63) / 64,
-                                kMaxFdSetBytes / sizeof(std::uint64_t));
+  const auto words = read_fd_set(call.memory, address, call.layout, bits);
   if (words.empty()) return pointer_value(address);
   Array array;
   array.cut = words.size() * 64 < static_cast<std::size_t>(bits);
@@ -170,37 +170,46 @@ Value fd_set_value(const Call& call, std::size_t index) {
   return Value{std::move(array)};
 }
 
-Value epoll_event_value(const std::array<std::byte, kEpollEventSize>& raw) {
-  std::uint32_t events = 0;
-  std::uint64_t data = 0;
-  std::copy_n(raw.begin(), sizeof(events), std::as_writable_bytes(std::span{&events, 1}).begin());
-  std::copy_n(raw.begin() + sizeof(events), sizeof(data),
-              std::as_writable_bytes(std::span{&data, 1}).begin());
+Value epoll_event_value(const Call& call, std::span<const std::byte> bytes) {
+  const KernelEpollEvent event = read_epoll_event(bytes, call.layout);
   return Fields{}
-      .add("events", named(NameSet::kEpollEvents, events))
+      .add("events", named(NameSet::kEpollEvents, event.events))
       .add("data", Fields{}
-                       .add("u32", Value{Unsigned{static_cast<std::uint32_t>(data)}})
-                       .add("u64", Value{Unsigned{data}})
+                       .add("u32", Value{Unsigned{static_cast<std::uint32_t>(event.data)}})
+                       .add("u64", Value{Unsigned{event.data}})
                        .done())
       .done();
 }
 
+Value epoll_event_in_value(const Call& call, std::size_t index) {
+  std::array<std::byte, kMaxEpollEventSize> room;
+  const auto bytes = std::span{room}.first(call.layout.epoll_event_size());
+  if (call.memory.read(call.pointer(index), bytes) < bytes.size()) {
+    return pointer_value(call.pointer(index));
+  }
+  return epoll_event_value(call, bytes);
+}
+
 Value epoll_events_value(const Call& call, std::size_t index) {
   if (!call.succeeded()) return pointer_value(call.pointer(index));
-  const auto items = read_array<std::array<std::byte, kEpollEventSize>>(
-      call.memory, call.pointer(index), call.count(), kMaxVector);
-  if (items.empty() && call.count() > 0) return pointer_value(call.pointer(index));
+  const std::size_t size = call.layout.epoll_event_size();
+  const auto bytes =
+      read_array<std::byte>(call, call.pointer(index), call.count() * size, kMaxVector * size);
+  const std::size_t count = bytes.size() / size;
+  if (count == 0 && call.count() > 0) return pointer_value(call.pointer(index));
   Array array;
-  array.cut = items.size() < call.count();
-  for (const auto& item : items) array.items.push_back(epoll_event_value(item));
+  array.cut = count < call.count();
+  for (std::size_t i = 0; i < count; ++i) {
+    array.items.push_back(epoll_event_value(call, std::span{bytes}.subspan(i * size, size)));
+  }
   return Value{std::move(array)};
 }
 
 }  // namespace
 
-Value iovec_value(const RemoteMemory& memory, base::RemoteAddr address, std::uint64_t count,
+Value iovec_value(const Call& call, base::RemoteAddr address, std::uint64_t count,
                   std::uint64_t valid, bool with_bytes, std::size_t& budget) {
-  const auto items = read_array<KernelIovec>(memory, address, count, kMaxVector);
+  const auto items = read_array<KernelIovec>(call, address, count, kMaxVector);
   if (items.empty() && count > 0) return pointer_value(address);
   Array array;
   array.cut = items.size() < count;
@@ -209,8 +218,9 @@ Value iovec_value(const RemoteMemory& memory, base::RemoteAddr address, std::uin
     const std::uint64_t size = std::min(item.length, valid);
     valid -= size;
     array.items.push_back(Fields{}
-                              .add("iov_base", with_bytes ? buffer_value(memory, base, size, budget)
-                                                          : pointer_value(base))
+                              .add("iov_base", with_bytes
+                                                   ? buffer_value(call.memory, base, size, budget)
+                                                   : pointer_value(base))
                               .add("iov_len", Value{Unsigned{item.length}})
                               .done());
   }
@@ -243,12 +253,12 @@ std::optional<Value> decode_io(const Call& call, ArgKind kind, std::size_t index
         return value;
       }();
     case ArgKind::kIov:
-      return iovec_value(call.memory, address, next, kAll, false, budget);
+      return iovec_value(call, address, next, kAll, false, budget);
     case ArgKind::kIovIn:
-      return iovec_value(call.memory, address, next, kAll, true, budget);
+      return iovec_value(call, address, next, kAll, true, budget);
     case ArgKind::kIovOut:
       if (!call.succeeded()) return pointer_value(address);
-      return iovec_value(call.memory, address, next, call.count(), true, budget);
+      return iovec_value(call, address, next, call.count(), true, budget);
     case ArgKind::kMsgbufIn:
       return msgbuf_value(call, index, false);
     case ArgKind::kMsgbufOut:
@@ -256,8 +266,15 @@ std::optional<Value> decode_io(const Call& call, ArgKind kind, std::size_t index
     case ArgKind::kFdPairOut:
       return fd_pair_value(call, index);
     case ArgKind::kOffsetPtr:
-      return pointee<std::int64_t>(call.memory, address, [](std::int64_t offset) {
-        return one_of_array(Value{Integer{offset}});
+      return pointee<std::int64_t>(
+          call, address, [](std::int64_t offset) { return one_of_array(Value{Integer{offset}}); });
+    case ArgKind::kOffsetPtrOut:
+      if (!call.succeeded()) return pointer_value(address);
+      return pointee<std::int64_t>(
+          call, address, [](std::int64_t offset) { return one_of_array(Value{Integer{offset}}); });
+    case ArgKind::kWordOffsetPtr:
+      return pointee<KernelLong>(call, address, [](const KernelLong& offset) {
+        return one_of_array(Value{Integer{offset.value}});
       });
     case ArgKind::kFcntlArg:
       return fcntl_argument(call);
@@ -268,8 +285,7 @@ std::optional<Value> decode_io(const Call& call, ArgKind kind, std::size_t index
     case ArgKind::kFdSet:
       return fd_set_value(call, index);
     case ArgKind::kEpollEventIn:
-      return pointee<std::array<std::byte, kEpollEventSize>>(call.memory, address,
-                                                             epoll_event_value);
+      return epoll_event_in_value(call, index);
     case ArgKind::kEpollEventsOut:
       return epoll_events_value(call, index);
     default:
@@ -277,8 +293,13 @@ std::optional<Value> decode_io(const Call& call, ArgKind kind, std::size_t index
   }
 }
 
-Pointee fcntl_pointee(int command) {
-  switch (command) {
+Pointee fcntl_pointee(const Call& call) {
+  switch (call.int_arg(1)) {
+    case kGetLk64:  // commands of 32-bit calls alone
+      return call.layout.narrow_words ? Pointee::kFlockInOut : Pointee::kOther;
+    case kSetLk64:
+    case kSetLkw64:
+      return call.layout.narrow_words ? Pointee::kFlockIn : Pointee::kOther;
     case kGetFd:
     case kGetFl:
     case kGetOwn:
@@ -321,7 +342,7 @@ Value fcntl_result(const Call& call) {
     case kGetFd:
       return named(NameSet::kFdFlags, raw);
     case kGetFl:
-      return named(ArgKind::kOpenFlags, raw);
+      return open_flags_value(call, raw);
     case kGetOwn:
       return Value{PidValue{static_cast<std::int32_t>(raw)}};
     case kGetSig:
@@ -349,7 +370,7 @@ unsigned io_visible(const Call& call) {
     case Sys::mq_open:
       return (call.arg(1) & kOpenCreat) != 0 ? all : 0b0011U;
     case Sys::fcntl:
-      return fcntl_pointee(call.int_arg(1)) == Pointee::kNone ? 0b011U : all;
+      return fcntl_pointee(call) == Pointee::kNone ? 0b011U : all;
     case Sys::ioctl:
       return ioctl_pointee(static_cast<std::uint32_t>(call.arg(1))) == Pointee::kNone ? 0b011U
                                                                                       : all;

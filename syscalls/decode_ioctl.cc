@@ -55,16 +55,16 @@ Value ioctl_argument(const Call& call) {
   switch (how) {
     case Pointee::kTermiosIn:
     case Pointee::kTermiosOut:
-      return pointee<KernelTermios>(call.memory, address, termios_value);
+      return pointee<KernelTermios>(call, address, termios_value);
     case Pointee::kWinsizeIn:
     case Pointee::kWinsizeOut:
-      return pointee<KernelWinsize>(call.memory, address, winsize_value);
+      return pointee<KernelWinsize>(call, address, winsize_value);
     case Pointee::kPidIn:
     case Pointee::kPidOut:
-      return pointee<std::int32_t>(call.memory, address, pid_value);
+      return pointee<std::int32_t>(call, address, pid_value);
     case Pointee::kIntIn:
     case Pointee::kIntOut:
-      return pointee<std::int32_t>(call.memory, address, int_value);
+      return pointee<std::int32_t>(call, address, int_value);
     case Pointee::kPlain:
       return Value{Integer{static_cast<std::int32_t>(call.arg(2))}};
     default:

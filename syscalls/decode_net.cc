@@ -121,18 +121,26 @@ Value sockaddr_value(const RemoteMemory& memory, base::RemoteAddr address, std::
   return sockaddr_from(wanted.first(got));
 }
 
-// Ancillary data (cmsg(3)): headers aligned to eight bytes.
-Value control_value(const RemoteMemory& memory, base::RemoteAddr address, std::uint64_t size) {
+std::optional<KernelCmsghdr> control_header(const Call& call, base::ByteCursor& cursor) {
+  if (!is_narrow<KernelCmsghdr>(call.layout)) return cursor.read<KernelCmsghdr>();
+  const auto narrow = cursor.read<NarrowCmsghdr>();
+  if (!narrow) return std::nullopt;
+  return widen(*narrow);
+}
+
+// Ancillary data (cmsg(3)): headers aligned to a word of the task.
+Value control_value(const Call& call, base::RemoteAddr address, std::uint64_t size) {
   if (address.value() == 0) return Value{Null{}};
-  const auto bytes = read_array<std::byte>(memory, address, size, kMaxControl);
-  if (bytes.size() < sizeof(KernelCmsghdr)) return pointer_value(address);
+  const auto bytes = read_array<std::byte>(call, address, size, kMaxControl);
+  const std::size_t header_size = wire_size<KernelCmsghdr>(call.layout);
+  if (bytes.size() < header_size) return pointer_value(address);
   Array messages;
   messages.cut = bytes.size() < size;
   base::ByteCursor cursor{bytes};
-  while (const auto header = cursor.read<KernelCmsghdr>()) {
-    if (header->length < sizeof(KernelCmsghdr)) break;
+  while (const auto header = control_header(call, cursor)) {
+    if (header->length < header_size) break;
     const std::size_t payload = static_cast<std::size_t>(
-        std::min<std::uint64_t>(header->length - sizeof(KernelCmsghdr), cursor.remaining()));
+        std::min<std::uint64_t>(header->length - header_size, cursor.remaining()));
     base::ByteCursor data{*cursor.read_bytes(payload)};
     Fields fields;
     fields.add("cmsg_len", Value{Unsigned{header->length}})
@@ -150,22 +158,25 @@ Value control_value(const RemoteMemory& memory, base::RemoteAddr address, std::u
       }
     }
     messages.items.push_back(fields.done());
-    const std::size_t padding = (8 - payload % 8) % 8;
+    // Both sizes of header are whole words.
+    const std::size_t word = call.layout.word_size();
+    const std::size_t padding = (word - payload % word) % word;
     if (!cursor.read_bytes(padding)) break;
   }
   return Value{std::move(messages)};
 }
 
-Value msghdr_value(const RemoteMemory& memory, const KernelMsghdr& header, std::uint64_t valid,
+Value msghdr_value(const Call& call, const KernelMsghdr& header, std::uint64_t valid,
                    std::size_t& budget) {
   return Fields{}
-      .add("msg_name", sockaddr_value(memory, base::RemoteAddr{header.name}, header.name_length))
+      .add("msg_name",
+           sockaddr_value(call.memory, base::RemoteAddr{header.name}, header.name_length))
       .add("msg_namelen", Value{Unsigned{header.name_length}})
       .add("msg_iov",
-           iovec_value(memory, base::RemoteAddr{header.iov}, header.iov_count, valid, true, budget))
+           iovec_value(call, base::RemoteAddr{header.iov}, header.iov_count, valid, true, budget))
       .add("msg_iovlen", Value{Unsigned{header.iov_count}})
       .add("msg_control",
-           control_value(memory, base::RemoteAddr{header.control}, header.control_length))
+           control_value(call, base::RemoteAddr{header.control}, header.control_length))
       .add("msg_controllen", Value{Unsigned{header.control_length}})
       .add("msg_flags", named(ArgKind::kMsgFlags, header.flags))
       .done();
@@ -177,15 +188,14 @@ Value mmsghdr_value(const Call& call, std::size_t index, bool out) {
   const base::RemoteAddr address = call.pointer(index);
   if (out && !call.succeeded()) return pointer_value(address);
   const std::uint64_t count = out ? call.count() : static_cast<std::uint32_t>(call.arg(index + 1));
-  const auto items = read_array<KernelMmsghdr>(call.memory, address, count, kMaxMessages);
+  const auto items = read_array<KernelMmsghdr>(call, address, count, kMaxMessages);
   if (items.empty() && count > 0) return pointer_value(address);
   std::size_t budget = kMaxBuffer;
   Array array;
   array.cut = items.size() < count;
   for (const KernelMmsghdr& item : items) {
     Fields fields;
-    fields.add("msg_hdr",
-               msghdr_value(call.memory, item.header, out ? item.length : kAllBytes, budget));
+    fields.add("msg_hdr", msghdr_value(call, item.header, out ? item.length : kAllBytes, budget));
     if (out) fields.add("msg_len", Value{Unsigned{item.length}});
     array.items.push_back(fields.done());
   }
@@ -231,13 +241,14 @@ Value optval_value(const Call& call, std::size_t index, std::uint64_t size) {
   if (call.int_arg(1) == kSolSocket) {
     const int option = call.int_arg(2);
     if (option == kSoLinger && size == 8) {
-      return pointee<std::array<std::int32_t, 2>>(call.memory, address, linger_value);
+      return pointee<std::array<std::int32_t, 2>>(call, address, linger_value);
     }
     if (option == kSoPeercred && size == sizeof(Credentials)) {
-      return pointee<Credentials>(call.memory, address, credentials_value);
+      return pointee<Credentials>(call, address, credentials_value);
     }
-    if ((option == kSoRcvtimeo || option == kSoSndtimeo) && size == sizeof(KernelTimespec)) {
-      return pointee<KernelTimespec>(call.memory, address, [](const KernelTimespec& time) {
+    if ((option == kSoRcvtimeo || option == kSoSndtimeo) &&
+        size == wire_size<KernelTimespec>(call.layout)) {
+      return pointee<KernelTimespec>(call, address, [](const KernelTimespec& time) {
         const auto nanoseconds =
             static_cast<std::int64_t>(static_cast<std::uint64_t>(time.fraction) * 1000U);
         return Value{Duration{time.seconds, nanoseconds, true}};
@@ -249,9 +260,8 @@ Value optval_value(const Call& call, std::size_t index, std::uint64_t size) {
     }
   }
   if (size != sizeof(std::int32_t)) return pointer_value(address);
-  return pointee<std::int32_t>(call.memory, address, [](std::int32_t number) {
-    return one_of_array(Value{Integer{number}});
-  });
+  return pointee<std::int32_t>(
+      call, address, [](std::int32_t number) { return one_of_array(Value{Integer{number}}); });
 }
 
 // The size behind a socklen_t pointer, after the call wrote it.
@@ -273,13 +283,13 @@ std::optional<Value> decode_net(const Call& call, ArgKind kind, std::size_t inde
       if (!call.succeeded()) return pointer_value(address);
       return sockaddr_value(call.memory, address, length_behind(call, index + 1));
     case ArgKind::kMsghdrIn:
-      return pointee<KernelMsghdr>(call.memory, address, [&](const KernelMsghdr& header) {
-        return msghdr_value(call.memory, header, kAllBytes, budget);
+      return pointee<KernelMsghdr>(call, address, [&](const KernelMsghdr& header) {
+        return msghdr_value(call, header, kAllBytes, budget);
       });
     case ArgKind::kMsghdrOut:
       if (!call.succeeded()) return pointer_value(address);
-      return pointee<KernelMsghdr>(call.memory, address, [&](const KernelMsghdr& header) {
-        return msghdr_value(call.memory, header, call.count(), budget);
+      return pointee<KernelMsghdr>(call, address, [&](const KernelMsghdr& header) {
+        return msghdr_value(call, header, call.count(), budget);
       });
     case ArgKind::kMmsghdrIn:
       return mmsghdr_value(call, index, false);
@@ -287,12 +297,11 @@ std::optional<Value> decode_net(const Call& call, ArgKind kind, std::size_t inde
       return mmsghdr_value(call, index, true);
     case ArgKind::kIntPtr:
       if (!call.succeeded()) return pointer_value(address);
-      return pointee<std::int32_t>(call.memory, address, [](std::int32_t number) {
-        return one_of_array(Value{Integer{number}});
-      });
+      return pointee<std::int32_t>(
+          call, address, [](std::int32_t number) { return one_of_array(Value{Integer{number}}); });
     case ArgKind::kUintPtrOut:
       if (!call.succeeded()) return pointer_value(address);
-      return pointee<std::uint32_t>(call.memory, address, [](std::uint32_t number) {
+      return pointee<std::uint32_t>(call, address, [](std::uint32_t number) {
         return one_of_array(Value{Unsigned{number}});
       });
     case ArgKind::kSockProtocol:

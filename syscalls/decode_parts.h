@@ -15,6 +15,7 @@
 #include "syscalls/memory.h"
 #include "syscalls/table.h"
 #include "syscalls/value.h"
+#include "syscalls/wire.h"
 
 namespace stucktrace::syscalls {
 
@@ -26,6 +27,7 @@ struct Call {
   const SyscallRow& row;
   const std::optional<RawResult>& result;
   const RemoteMemory& memory;
+  Layout layout = layout_of(raw);
 
   std::uint64_t arg(std::size_t index) const { return index < 6 ? raw.args[index] : 0; }
   // The kernel's view of an int parameter: the low half of the register.
@@ -39,10 +41,6 @@ struct Call {
   }
 };
 
-// The call's structures have the 64-bit layout of layout.h. x32 numbers from 512 on are exactly the
-// calls whose structures differ there.
-bool has_native_layout(const RawCall& call);
-
 // ---- reading ------------------------------------------------------------------------------------
 
 struct TextRead {
@@ -55,13 +53,9 @@ TextRead read_text(const RemoteMemory& memory, base::RemoteAddr address, std::sp
 
 // Whole items that could be read of an array, at most `limit`.
 template <class T>
-std::vector<T> read_array(const RemoteMemory& memory, base::RemoteAddr address, std::uint64_t count,
+std::vector<T> read_array(const Call& call, base::RemoteAddr address, std::uint64_t count,
                           std::size_t limit) {
-  if (address.value() == 0) return {};
-  std::vector<T> items(count < limit ? static_cast<std::size_t>(count) : limit);
-  const std::size_t got = memory.read(address, std::as_writable_bytes(std::span{items}));
-  items.resize(got / sizeof(T));
-  return items;
+  return read_wire_array<T>(call.memory, address, count, limit, call.layout);
 }
 
 // ---- values -------------------------------------------------------------------------------------
@@ -94,12 +88,14 @@ class Fields {
 
 // A pointer argument read as one T: Null, or make(T), or the Address where unreadable.
 template <class T, class Make>
-Value pointee(const RemoteMemory& memory, base::RemoteAddr address, Make make) {
+Value pointee(const Call& call, base::RemoteAddr address, Make make) {
   if (address.value() == 0) return Value{Null{}};
   T raw{};
-  if (!memory.read_value(address, raw)) return pointer_value(address);
+  if (!read_wire(call.memory, address, call.layout, raw)) return pointer_value(address);
   return make(raw);
 }
+// Open flags by the ABI of the call: aarch64 has four of them at other bits (asm/fcntl.h).
+Value open_flags_value(const Call& call, std::uint64_t raw);
 Value one_of_array(Value item);  // "[item]", strace's notation for a pointee
 
 // ---- families: the value of argument `index` if its kind is theirs ------------------------------
@@ -113,7 +109,7 @@ std::optional<Value> decode_sync(const Call& call, ArgKind kind, std::size_t ind
 std::optional<Value> decode_time(const Call& call, ArgKind kind, std::size_t index);
 
 // Vectors of buffers. `valid` bounds how many bytes of all are meaningful.
-Value iovec_value(const RemoteMemory& memory, base::RemoteAddr address, std::uint64_t count,
+Value iovec_value(const Call& call, base::RemoteAddr address, std::uint64_t count,
                   std::uint64_t valid, bool with_bytes, std::size_t& budget);
 Value fcntl_result(const Call& call);
 
@@ -140,7 +136,7 @@ enum class Pointee : std::uint8_t {
   kTextOut,  // a task's name
   kOther,    // not decoded
 };
-Pointee fcntl_pointee(int command);
+Pointee fcntl_pointee(const Call& call);
 Pointee ioctl_pointee(std::uint32_t command);
 Pointee prctl_pointee(int option);
 inline constexpr std::size_t kTaskNameSize = 16;  // TASK_COMM_LEN

@@ -87,7 +87,7 @@ std::string wait_status_text(std::uint32_t status) {
 Value wait_status_value(const Call& call, std::size_t index) {
   // Zero children reported (WNOHANG): nothing was written.
   if (call.count() == 0) return pointer_value(call.pointer(index));
-  return pointee<std::uint32_t>(call.memory, call.pointer(index), [](std::uint32_t status) {
+  return pointee<std::uint32_t>(call, call.pointer(index), [](std::uint32_t status) {
     return one_of_array(Value{Symbol{status, wait_status_text(status)}});
   });
 }
@@ -104,6 +104,15 @@ Value rlimit_value(const KernelRlimit& limit) {
       .done();
 }
 
+Value rlimit_pointee(const Call& call, base::RemoteAddr address) {
+  if (call.row.id != Sys::prlimit64) return pointee<KernelRlimit>(call, address, rlimit_value);
+  // 64 bits in every ABI.
+  KernelRlimit limit;
+  if (address.value() == 0) return Value{Null{}};
+  if (!call.memory.read_value(address, limit)) return pointer_value(address);
+  return rlimit_value(limit);
+}
+
 Value prctl_argument(const Call& call, std::size_t index) {
   const std::uint64_t raw = call.arg(index);
   const base::RemoteAddr address = call.pointer(index);
@@ -115,9 +124,8 @@ Value prctl_argument(const Call& call, std::size_t index) {
       return text_value(call.memory, address, kTaskNameSize);
     case Pointee::kIntOut:
       if (!call.succeeded()) return pointer_value(address);
-      return pointee<std::int32_t>(call.memory, address, [](std::int32_t number) {
-        return one_of_array(Value{Integer{number}});
-      });
+      return pointee<std::int32_t>(
+          call, address, [](std::int32_t number) { return one_of_array(Value{Integer{number}}); });
     default:
       break;
   }
@@ -125,7 +133,8 @@ Value prctl_argument(const Call& call, std::size_t index) {
     case kSetPdeathsig:
       return Value{Signal{static_cast<int>(raw)}};
     case kSetPtracer:
-      if (raw == ~std::uint64_t{0}) return Value{Symbol{-1, "PR_SET_PTRACER_ANY"}};
+      if (raw == (call.layout.narrow_words ? 0xffffffffU : ~std::uint64_t{0}))
+        return Value{Symbol{-1, "PR_SET_PTRACER_ANY"}};
       return Value{PidValue{static_cast<std::int32_t>(raw)}};
     case kSetChildSubreaper:
       return Value{Unsigned{raw}};
@@ -190,10 +199,10 @@ std::optional<Value> decode_process(const Call& call, ArgKind kind, std::size_t 
     case ArgKind::kWaitStatusOut:
       return wait_status_value(call, index);
     case ArgKind::kRlimitIn:
-      return pointee<KernelRlimit>(call.memory, address, rlimit_value);
+      return rlimit_pointee(call, address);
     case ArgKind::kRlimitOut:
       if (!call.succeeded()) return pointer_value(address);
-      return pointee<KernelRlimit>(call.memory, address, rlimit_value);
+      return rlimit_pointee(call, address);
     case ArgKind::kPrctlArg:
       return prctl_argument(call, index);
     case ArgKind::kWaitidPid:

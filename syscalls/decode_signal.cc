@@ -8,8 +8,8 @@ namespace {
 constexpr int kSignals = 64;
 constexpr int kSigchld = 17;
 
-Value sigset_pointee(const RemoteMemory& memory, base::RemoteAddr address) {
-  return pointee<std::uint64_t>(memory, address, sigset_value);
+Value sigset_pointee(const Call& call, base::RemoteAddr address) {
+  return pointee<std::uint64_t>(call, address, sigset_value);
 }
 
 Value handler_value(std::uint64_t handler) {
@@ -25,6 +25,21 @@ Value sigaction_value(const KernelSigaction& action) {
       .add("sa_flags", named(NameSet::kSigactionFlags, action.flags))
       .add("sa_restorer", pointer_value(base::RemoteAddr{action.restorer}))
       .done();
+}
+
+// The sets of old calls hold the first 32 signals.
+Value old_sigset_pointee(const Call& call, base::RemoteAddr address) {
+  return pointee<std::uint32_t>(call, address,
+                                [](std::uint32_t mask) { return sigset_value(mask); });
+}
+
+Value old_sigaction_value(const KernelOldSigaction& action) {
+  KernelSigaction wide;
+  wide.handler = action.handler;
+  wide.mask = action.mask;
+  wide.flags = action.flags;
+  wide.restorer = action.restorer;
+  return sigaction_value(wide);
 }
 
 // si_code values of SI_USER, SI_QUEUE and SI_TKILL name a sender (sigaction(2)).
@@ -70,27 +85,39 @@ std::optional<Value> decode_signal(const Call& call, ArgKind kind, std::size_t i
   const base::RemoteAddr address = call.pointer(index);
   switch (kind) {
     case ArgKind::kSigsetIn:
-      return sigset_pointee(call.memory, address);
+      return sigset_pointee(call, address);
     case ArgKind::kSigsetOut:
       if (!call.succeeded()) return pointer_value(address);
-      return sigset_pointee(call.memory, address);
+      return sigset_pointee(call, address);
     case ArgKind::kSigsetPack:
-      return pointee<KernelSigsetPack>(call.memory, address, [&](const KernelSigsetPack& pack) {
+      return pointee<KernelSigsetPack>(call, address, [&](const KernelSigsetPack& pack) {
         return Fields{}
-            .add("sigmask", sigset_pointee(call.memory, base::RemoteAddr{pack.address}))
+            .add("sigmask", sigset_pointee(call, base::RemoteAddr{pack.address}))
             .add("sigsetsize", Value{Unsigned{pack.size}})
             .done();
       });
     case ArgKind::kSigactionIn:
-      return pointee<KernelSigaction>(call.memory, address, sigaction_value);
+      return pointee<KernelSigaction>(call, address, sigaction_value);
     case ArgKind::kSigactionOut:
       if (!call.succeeded()) return pointer_value(address);
-      return pointee<KernelSigaction>(call.memory, address, sigaction_value);
+      return pointee<KernelSigaction>(call, address, sigaction_value);
+    case ArgKind::kOldSigset:
+      return sigset_value(static_cast<std::uint32_t>(call.arg(index)));
+    case ArgKind::kOldSigsetIn:
+      return old_sigset_pointee(call, address);
+    case ArgKind::kOldSigsetOut:
+      if (!call.succeeded()) return pointer_value(address);
+      return old_sigset_pointee(call, address);
+    case ArgKind::kOldSigactionIn:
+      return pointee<KernelOldSigaction>(call, address, old_sigaction_value);
+    case ArgKind::kOldSigactionOut:
+      if (!call.succeeded()) return pointer_value(address);
+      return pointee<KernelOldSigaction>(call, address, old_sigaction_value);
     case ArgKind::kSiginfoIn:
-      return pointee<KernelSiginfo>(call.memory, address, siginfo_value);
+      return pointee<KernelSiginfo>(call, address, siginfo_value);
     case ArgKind::kSiginfoOut:
       if (!call.succeeded()) return pointer_value(address);
-      return pointee<KernelSiginfo>(call.memory, address, siginfo_value);
+      return pointee<KernelSiginfo>(call, address, siginfo_value);
     default:
       return std::nullopt;
   }

@@ -49,7 +49,7 @@ Value futex_val3_value(const Call& call, std::uint32_t raw) {
 }
 
 Value timespec_or_address(const Call& call, std::size_t index) {
-  return pointee<KernelTimespec>(call.memory, call.pointer(index), [](const KernelTimespec& time) {
+  return pointee<KernelTimespec>(call, call.pointer(index), [](const KernelTimespec& time) {
     return Value{Duration{time.seconds, time.fraction}};
   });
 }
@@ -58,7 +58,7 @@ Value futex_waiters_value(const Call& call, std::size_t index) {
   const std::uint64_t count =
       call.row.id == Sys::futex_requeue ? 2 : static_cast<std::uint32_t>(call.arg(index + 1));
   const auto items =
-      read_array<KernelFutexWaitv>(call.memory, call.pointer(index), count, kMaxFutexWaiters);
+      read_array<KernelFutexWaitv>(call, call.pointer(index), count, kMaxFutexWaiters);
   if (items.empty() && count > 0) return pointer_value(call.pointer(index));
   Array array;
   array.cut = items.size() < count;
@@ -74,7 +74,7 @@ Value futex_waiters_value(const Call& call, std::size_t index) {
 
 Value sembufs_value(const Call& call, std::size_t index) {
   const std::uint64_t count = static_cast<std::uint32_t>(call.arg(index + 1));
-  const auto items = read_array<KernelSembuf>(call.memory, call.pointer(index), count, kMaxSembufs);
+  const auto items = read_array<KernelSembuf>(call, call.pointer(index), count, kMaxSembufs);
   if (items.empty() && count > 0) return pointer_value(call.pointer(index));
   Array array;
   array.cut = items.size() < count;
@@ -180,10 +180,10 @@ std::optional<Value> decode_sync(const Call& call, ArgKind kind, std::size_t ind
       }
       return pointer_value(call.pointer(index));
     case ArgKind::kMqAttrIn:
-      return pointee<KernelMqAttr>(call.memory, call.pointer(index), mq_attr_value);
+      return pointee<KernelMqAttr>(call, call.pointer(index), mq_attr_value);
     case ArgKind::kMqAttrOut:
       if (!call.succeeded()) return pointer_value(call.pointer(index));
-      return pointee<KernelMqAttr>(call.memory, call.pointer(index), mq_attr_value);
+      return pointee<KernelMqAttr>(call, call.pointer(index), mq_attr_value);
     case ArgKind::kIpcKey:
       return ipc_key_value(raw);
     case ArgKind::kIpcGetFlags:

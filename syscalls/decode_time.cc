@@ -41,7 +41,6 @@ Value file_time_value(const KernelTimespec& time) {
 
 std::optional<Value> decode_time(const Call& call, ArgKind kind, std::size_t index) {
   const base::RemoteAddr address = call.pointer(index);
-  const RemoteMemory& memory = call.memory;
   switch (kind) {
     case ArgKind::kTimespecOut:
     case ArgKind::kTimevalOut:
@@ -60,21 +59,20 @@ std::optional<Value> decode_time(const Call& call, ArgKind kind, std::size_t ind
     case ArgKind::kTimespecIn:
     case ArgKind::kTimespecOut:
     case ArgKind::kTimespecRem:
-      return pointee<KernelTimespec>(memory, address, timespec_value);
+      return pointee<KernelTimespec>(call, address, timespec_value);
     case ArgKind::kTimespecPairIn:
-      return pointee<std::array<KernelTimespec, 2>>(
-          memory, address, [](const std::array<KernelTimespec, 2>& times) {
-            return Value{Array{{file_time_value(times[0]), file_time_value(times[1])}, false}};
-          });
+      return pointee<KernelTimePair>(call, address, [](const KernelTimePair& times) {
+        return Value{Array{{file_time_value(times[0]), file_time_value(times[1])}, false}};
+      });
     case ArgKind::kTimevalIn:
     case ArgKind::kTimevalOut:
-      return pointee<KernelTimespec>(memory, address, timeval_value);
+      return pointee<KernelTimespec>(call, address, timeval_value);
     case ArgKind::kItimerspecIn:
     case ArgKind::kItimerspecOut:
-      return pointee<KernelItimer>(memory, address, itimerspec_value);
+      return pointee<KernelItimer>(call, address, itimerspec_value);
     case ArgKind::kItimervalIn:
     case ArgKind::kItimervalOut:
-      return pointee<KernelItimer>(memory, address, itimerval_value);
+      return pointee<KernelItimer>(call, address, itimerval_value);
     default:
       return std::nullopt;
   }

@@ -15,6 +15,7 @@ constexpr int kTimerAbstime = 1;
 constexpr int kWnohang = 1;
 constexpr int kLockNb = 4;
 constexpr int kSetLk = 6;
+constexpr int kSetLk64 = 13;  // of a 32-bit call
 constexpr int kOfdSetLk = 37;
 constexpr int kMsgDontwait = 0x40;
 constexpr int kIpcNowait = 04000;
@@ -51,12 +52,14 @@ base::Nanoseconds to_nanoseconds(const KernelTimespec& time, std::int64_t unit) 
 }
 
 // A pointer to a timespec or timeval; null is forever.
-std::optional<CallTimeout> pointed_timeout(const RemoteMemory& memory, std::uint64_t address,
+std::optional<CallTimeout> pointed_timeout(const RawCall& call, const RemoteMemory& memory,
+                                           std::size_t index,
                                            std::optional<int> absolute_clock = std::nullopt,
                                            std::int64_t unit = 1) {
-  if (address == 0) return CallTimeout{};
+  const base::RemoteAddr address{call.args[index]};
+  if (address.value() == 0) return CallTimeout{};
   KernelTimespec time;
-  if (!memory.read_value(base::RemoteAddr{address}, time)) return std::nullopt;
+  if (!read_wire(memory, address, layout_of(call), time)) return std::nullopt;
   return CallTimeout{to_nanoseconds(time, unit), absolute_clock};
 }
 
@@ -76,19 +79,12 @@ std::optional<CallTimeout> futex_timeout(const RawCall& call, const RemoteMemory
         (operation & kFutexClockRealtime) != 0 || (operation & kFutexCommandMask) == kFutexLockPi;
     clock = realtime ? kClockRealtime : kClockMonotonic;
   }
-  return pointed_timeout(memory, call.args[3], clock);
+  return pointed_timeout(call, memory, 3, clock);
 }
 
 bool has_zero_timeout(const RawCall& call, const RemoteMemory& memory) {
   const auto timeout = call_timeout(call, memory);
   return timeout && !timeout->absolute_clock && timeout->value == base::Nanoseconds{0};
-}
-
-std::vector<std::uint64_t> fd_set_words(const RemoteMemory& memory, std::uint64_t address,
-                                        int bits) {
-  return read_array<std::uint64_t>(memory, base::RemoteAddr{address},
-                                   (static_cast<std::uint64_t>(bits) + 63) / 64,
-                                   kMaxFdSetBytes / sizeof(std::uint64_t));
 }
 
 bool in_set(const std::vector<std::uint64_t>& words, int fd) {
@@ -100,9 +96,12 @@ std::vector<PolledFd> selected_fds(const RawCall& call, const RemoteMemory& memo
   std::vector<PolledFd> out;
   const int bits = as_int(call.args[0]);
   if (bits <= 0) return out;
-  const auto readable = fd_set_words(memory, call.args[1], bits);
-  const auto writable = fd_set_words(memory, call.args[2], bits);
-  const auto special = fd_set_words(memory, call.args[3], bits);
+  const auto set = [&](std::size_t index) {
+    return read_fd_set(memory, base::RemoteAddr{call.args[index]}, layout_of(call), bits);
+  };
+  const auto readable = set(1);
+  const auto writable = set(2);
+  const auto special = set(3);
   const std::size_t words = std::max({readable.size(), writable.size(), special.size()});
   for (int fd = 0; fd < bits && static_cast<std::size_t>(fd) < words * 64; ++fd) {
     const PolledFd entry{fd, in_set(readable, fd) || in_set(special, fd), in_set(writable, fd)};
@@ -113,8 +112,9 @@ std::vector<PolledFd> selected_fds(const RawCall& call, const RemoteMemory& memo
 
 std::vector<PolledFd> pollfds(const RawCall& call, const RemoteMemory& memory) {
   std::vector<PolledFd> out;
-  for (const KernelPollfd& item : read_array<KernelPollfd>(memory, base::RemoteAddr{call.args[0]},
-                                                           low(call.args[1]), kMaxVector)) {
+  for (const KernelPollfd& item :
+       read_wire_array<KernelPollfd>(memory, base::RemoteAddr{call.args[0]}, low(call.args[1]),
+                                     kMaxVector, layout_of(call))) {
     if (item.fd < 0) continue;
     const bool write = (item.events & kPollWrite) != 0;
     // Without any event the wait is still for errors and hang-ups.
@@ -138,10 +138,10 @@ bool append_bytes(const RemoteMemory& memory, std::uint64_t address, std::uint64
   return got == wanted && wanted == std::min(size, left + got);
 }
 
-bool append_vector(const RemoteMemory& memory, std::uint64_t address, std::uint64_t count,
-                   std::uint64_t& left, std::string& out) {
+bool append_vector(const RemoteMemory& memory, const Layout& layout, std::uint64_t address,
+                   std::uint64_t count, std::uint64_t& left, std::string& out) {
   for (const KernelIovec& item :
-       read_array<KernelIovec>(memory, base::RemoteAddr{address}, count, kMaxVector)) {
+       read_wire_array<KernelIovec>(memory, base::RemoteAddr{address}, count, kMaxVector, layout)) {
     if (left == 0) return true;
     if (!append_bytes(memory, item.base, item.length, left, out)) return false;
   }
@@ -240,7 +240,6 @@ std::vector<PolledFd> io_fds(const RawCall& call) {
 }
 
 std::vector<PolledFd> polled_fds(const RawCall& call, const RemoteMemory& memory) {
-  if (!has_native_layout(call)) return {};
   switch (sys_of(call.abi, call.number)) {
     case Sys::poll:
     case Sys::ppoll:
@@ -254,7 +253,6 @@ std::vector<PolledFd> polled_fds(const RawCall& call, const RemoteMemory& memory
 }
 
 std::optional<CallTimeout> call_timeout(const RawCall& call, const RemoteMemory& memory) {
-  if (!has_native_layout(call)) return std::nullopt;
   const auto& args = call.args;
   constexpr std::int64_t kMicroseconds = 1000;
   switch (sys_of(call.abi, call.number)) {
@@ -264,35 +262,35 @@ std::optional<CallTimeout> call_timeout(const RawCall& call, const RemoteMemory&
     case Sys::epoll_pwait:
       return milliseconds_timeout(args[3]);
     case Sys::select:
-      return pointed_timeout(memory, args[4], std::nullopt, kMicroseconds);
+      return pointed_timeout(call, memory, 4, std::nullopt, kMicroseconds);
     case Sys::ppoll:
     case Sys::rt_sigtimedwait:
-      return pointed_timeout(memory, args[2]);
+      return pointed_timeout(call, memory, 2);
     case Sys::epoll_pwait2:
     case Sys::semtimedop:
-      return pointed_timeout(memory, args[3]);
+      return pointed_timeout(call, memory, 3);
     case Sys::pselect6:
     case Sys::recvmmsg:
     case Sys::io_getevents:
     case Sys::io_pgetevents:
-      return pointed_timeout(memory, args[4]);
+      return pointed_timeout(call, memory, 4);
     case Sys::nanosleep:
-      return args[0] == 0 ? std::nullopt : pointed_timeout(memory, args[0]);
+      return args[0] == 0 ? std::nullopt : pointed_timeout(call, memory, 0);
     case Sys::clock_nanosleep: {
       if (args[2] == 0) return std::nullopt;
       const bool absolute = (as_int(args[1]) & kTimerAbstime) != 0;
-      return pointed_timeout(memory, args[2],
+      return pointed_timeout(call, memory, 2,
                              absolute ? std::optional{as_int(args[0])} : std::nullopt);
     }
     case Sys::futex:
       return futex_timeout(call, memory);
     case Sys::futex_wait:
-      return pointed_timeout(memory, args[4], as_int(args[5]));
+      return pointed_timeout(call, memory, 4, as_int(args[5]));
     case Sys::futex_waitv:
-      return pointed_timeout(memory, args[3], as_int(args[4]));
+      return pointed_timeout(call, memory, 3, as_int(args[4]));
     case Sys::mq_timedsend:
     case Sys::mq_timedreceive:
-      return pointed_timeout(memory, args[4], kClockRealtime);
+      return pointed_timeout(call, memory, 4, kClockRealtime);
     default:
       return std::nullopt;
   }
@@ -320,8 +318,8 @@ bool is_nonblocking_probe(const RawCall& call, const RemoteMemory& memory) {
       [[fallthrough]];
     }
     case Sys::semop: {
-      const auto operations =
-          read_array<KernelSembuf>(memory, base::RemoteAddr{args[1]}, low(args[2]), kMaxSembufs);
+      const auto operations = read_wire_array<KernelSembuf>(
+          memory, base::RemoteAddr{args[1]}, low(args[2]), kMaxSembufs, layout_of(call));
       return std::any_of(operations.begin(), operations.end(), [](const KernelSembuf& operation) {
         return (operation.flags & kIpcNowait) != 0;
       });
@@ -329,7 +327,8 @@ bool is_nonblocking_probe(const RawCall& call, const RemoteMemory& memory) {
     case Sys::flock:
       return has(1, kLockNb);
     case Sys::fcntl:
-      return as_int(args[1]) == kSetLk || as_int(args[1]) == kOfdSetLk;
+      return as_int(args[1]) == kSetLk || as_int(args[1]) == kOfdSetLk ||
+             (layout_of(call).narrow_words && as_int(args[1]) == kSetLk64);
     case Sys::futex:
       return (as_int(args[1]) & kFutexCommandMask) == kFutexTrylockPi;
     case Sys::recvfrom:
@@ -359,8 +358,9 @@ bool is_nonblocking_probe(const RawCall& call, const RemoteMemory& memory) {
 
 std::optional<std::string> written_bytes(const RawCall& call, std::int64_t result,
                                          const RemoteMemory& memory) {
-  if (result <= 0 || !has_native_layout(call)) return std::nullopt;
+  if (result <= 0) return std::nullopt;
   const auto& args = call.args;
+  const Layout layout = layout_of(call);
   std::uint64_t left = static_cast<std::uint64_t>(result);
   std::string out;
   switch (sys_of(call.abi, call.number)) {
@@ -372,21 +372,23 @@ std::optional<std::string> written_bytes(const RawCall& call, std::int64_t resul
     case Sys::writev:
     case Sys::pwritev:
     case Sys::pwritev2:
-      append_vector(memory, args[1], args[2], left, out);
+      append_vector(memory, layout, args[1], args[2], left, out);
       break;
     case Sys::sendmsg: {
       KernelMsghdr header;
-      if (!memory.read_value(base::RemoteAddr{args[1]}, header)) return std::nullopt;
-      append_vector(memory, header.iov, header.iov_count, left, out);
+      if (!read_wire(memory, base::RemoteAddr{args[1]}, layout, header)) return std::nullopt;
+      append_vector(memory, layout, header.iov, header.iov_count, left, out);
       break;
     }
     case Sys::sendmmsg: {
       // The result counts messages; a message that was sent was sent whole.
       left = kMaxBuffer;
-      for (const KernelMmsghdr& item :
-           read_array<KernelMmsghdr>(memory, base::RemoteAddr{args[1]},
-                                     static_cast<std::uint64_t>(result), kMaxMessages)) {
-        if (!append_vector(memory, item.header.iov, item.header.iov_count, left, out)) break;
+      for (const KernelMmsghdr& item : read_wire_array<KernelMmsghdr>(
+               memory, base::RemoteAddr{args[1]}, static_cast<std::uint64_t>(result), kMaxMessages,
+               layout)) {
+        if (!append_vector(memory, layout, item.header.iov, item.header.iov_count, left, out)) {
+          break;
+        }
       }
       break;
     }

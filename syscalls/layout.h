@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -7,6 +8,14 @@ namespace stucktrace::syscalls {
 
 // Structures as a 64-bit kernel lays them out in a tracee's memory, written down here because
 // libc's own differ in places (sigaction, the time types) and a recording may be read elsewhere.
+// What a 32-bit task has instead stands in wire.h, which is how all of these are read.
+
+struct KernelWord {  // a pointer or size_t in an array of them
+  std::uint64_t value = 0;
+};
+struct KernelLong {
+  std::int64_t value = 0;
+};
 
 struct KernelIovec {
   std::uint64_t base = 0;
@@ -43,13 +52,19 @@ struct KernelPollfd {
   std::uint16_t revents = 0;
 };
 
-// Packed on x86 alone (linux/eventpoll.h, EPOLL_PACKED): read as bytes.
-inline constexpr std::size_t kEpollEventSize = 12;
+// Packed on x86 alone (linux/eventpoll.h, EPOLL_PACKED): read by read_epoll_event.
+struct KernelEpollEvent {
+  std::uint32_t events = 0;
+  std::uint64_t data = 0;
+};
+inline constexpr std::size_t kMaxEpollEventSize = 16;
 
 struct KernelTimespec {
   std::int64_t seconds = 0;
   std::int64_t fraction = 0;  // nanoseconds; microseconds in a timeval
 };
+
+using KernelTimePair = std::array<KernelTimespec, 2>;
 
 struct KernelItimer {
   KernelTimespec interval;
@@ -105,6 +120,14 @@ struct KernelSigaction {
   std::uint64_t flags = 0;
   std::uint64_t restorer = 0;
   std::uint64_t mask = 0;
+};
+
+// What sigaction(2) of i386 takes: the first 32 signals only.
+struct KernelOldSigaction {
+  std::uint32_t handler = 0;
+  std::uint32_t mask = 0;
+  std::uint32_t flags = 0;
+  std::uint32_t restorer = 0;
 };
 
 // The head of siginfo_t with its most used union members laid over each other.

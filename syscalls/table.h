@@ -8,8 +8,16 @@
 
 namespace stucktrace::syscalls {
 
-// Which table a number belongs to (PTRACE_GET_SYSCALL_INFO reports AUDIT_ARCH_*).
-enum class Abi : std::uint8_t { kX86_64, kI386, kX32, kUnknown };
+// Which table a number belongs to (PTRACE_GET_SYSCALL_INFO reports AUDIT_ARCH_*). Recordings keep
+// the number of the enumerator: new ones come at the end.
+enum class Abi : std::uint8_t { kX86_64, kI386, kX32, kUnknown, kAarch64 };
+
+// What a 64-bit program of the machine this is compiled for uses.
+#if defined(__aarch64__)
+inline constexpr Abi kNativeAbi = Abi::kAarch64;
+#else
+inline constexpr Abi kNativeAbi = Abi::kX86_64;
+#endif
 
 // The tool's own.
 inline constexpr Abi kNativeAbi = Abi::kX86_64;
@@ -76,14 +84,18 @@ struct SyscallRow {
 };
 
 // The row, or nullptr for a number the table does not know (print the number, never an error).
-// x32 numbers are looked up without their 0x40000000 bit.
+// x32 numbers are looked up without their 0x40000000 bit. i386 has rows for the parts of calls that
+// are many in one as well (multiplexed.h).
 const SyscallRow* find_row(Abi abi, std::int64_t number);
-// By name within an ABI; nullptr if unknown.
+// By name within an ABI, the one with the lowest number; nullptr if unknown.
 const SyscallRow* find_row(Abi abi, std::string_view name);
 // All rows of an ABI in ascending number (x32: under their x86-64 numbers); empty for an ABI
 // without a table.
 std::span<const SyscallRow> all_rows(Abi abi);
-// "x86_64", "i386", "x32", "unknown".
+// The number by which a program reaches a row of that ABI: of x32 with its bit, of a part of a call
+// that is many in one the number of that call.
+std::int64_t kernel_number(Abi abi, const SyscallRow& row);
+// "x86_64", "i386", "x32", "aarch64", "unknown".
 std::string_view abi_name(Abi abi);
 // Sys of a number, kUnknown if none.
 inline Sys sys_of(Abi abi, std::int64_t number) {

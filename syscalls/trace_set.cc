@@ -32,7 +32,7 @@ constexpr ClassName kClasses[] = {
     {"clock", CallClass::kTime},
 };
 
-constexpr Abi kAbis[] = {Abi::kX86_64, Abi::kI386};
+constexpr Abi kAbis[] = {Abi::kX86_64, Abi::kI386, Abi::kAarch64};
 
 template <class Action>
 void for_each_row(Action action) {

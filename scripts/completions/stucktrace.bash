@@ -68,6 +68,7 @@ _stucktrace() {
     --attach-mode) mapfile -t COMPREPLY < <(compgen -W 'seize attach' -- "$current"); return ;;
     --placement) mapfile -t COMPREPLY < <(compgen -W 'auto local normal' -- "$current"); return ;;
     --payload) mapfile -t COMPREPLY < <(compgen -W 'none text all' -- "$current"); return ;;
+    --abi) mapfile -t COMPREPLY < <(compgen -W 'x86_64 i386 x32 aarch64' -- "$current"); return ;;
     --color) mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$current"); return ;;
     -e | --stuck-after | --announce | --for | --settle | --timeout | --interval) return ;;
   esac
@@ -81,6 +82,7 @@ _stucktrace() {
     demo) options+=" $tracing --healthy" ;;
     replay) options+=" --announce" ;;
     compare) options+=" --update" ;;
+    syscalls) options+=" --abi" ;;
   esac
   if [[ $current == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")

@@ -70,3 +70,4 @@ complete -c stucktrace -n '__fish_seen_subcommand_from demo' -l healthy -d 'The 
 complete -c stucktrace -n '__fish_seen_subcommand_from demo' -x -a '(__stucktrace_demos)'
 complete -c stucktrace -n '__fish_seen_subcommand_from replay compare' -F
 complete -c stucktrace -n '__fish_seen_subcommand_from compare' -l update -d 'Make the file the new baseline'
+complete -c stucktrace -n '__fish_seen_subcommand_from syscalls' -l abi -x -a 'x86_64 i386 x32 aarch64' -d 'Whose numbers'

@@ -84,7 +84,7 @@ _stucktrace() {
     demo) _arguments $common $tracing '--healthy[its healthy twin]' '1:demo:_stucktrace_demos' ;;
     replay) _arguments $common '1:recording:_files' ;;
     compare) _arguments $common '--update[make the file the new baseline]' '1:baseline:_files' '2:recording:_files' ;;
-    syscalls) _arguments $common '*:name:' ;;
+    syscalls) _arguments $common '--abi=[whose numbers]:abi:(x86_64 i386 x32 aarch64)' '*:name:' ;;
     doctor) _arguments $common '1:pid:_pids' ;;
   esac
 }

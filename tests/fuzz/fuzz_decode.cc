@@ -8,6 +8,7 @@
 #include "syscalls/decode.h"
 #include "syscalls/io.h"
 #include "syscalls/memory.h"
+#include "syscalls/multiplexed.h"
 
 // The input is a call (number, six arguments, result) followed by the tracee's memory, which every
 // address maps into: structures full of hostile pointers and counts are the point.
@@ -54,14 +55,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::memcpy(&head, input.data(), sizeof(head));
 
   syscalls::RawCall call;
-  call.abi = static_cast<syscalls::Abi>(head.abi % 4);
+  call.abi = static_cast<syscalls::Abi>(head.abi % 5);
   call.number = head.number;
+  if (call.abi == syscalls::Abi::kX32) call.number |= 0x40000000;
   std::copy(std::begin(head.args), std::end(head.args), call.args.begin());
   const syscalls::RawResult result{head.result, head.result < 0};
   const InputMemory memory{input.subspan(sizeof(head))};
 
   exercise(call, std::nullopt, memory);
   exercise(call, result, memory);
+  exercise(syscalls::unfolded(call, memory), result, memory);
   syscalls::CaptureOptions options;
   options.payload = static_cast<syscalls::Payload>(head.payload % 3);
   options.output_fd = (head.payload & 4) != 0;

@@ -76,6 +76,7 @@ syscalls::RawCall raw_call(std::string_view name, std::initializer_list<std::uin
   const auto* row = syscalls::find_row(syscalls::Abi::kX86_64, name);
   if (row == nullptr) throw std::invalid_argument("no such call: " + std::string(name));
   syscalls::RawCall call;
+  call.abi = syscalls::Abi::kX86_64;
   call.number = row->number;
   std::ranges::copy(args, call.args.begin());
   return call;

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "syscalls/table.h"
 #include "syscalls/trace_set.h"
@@ -41,7 +42,7 @@ constexpr TraitName kTraits[] = {
     {Trait::kWritesOutput, "writes output"},
 };
 
-std::string line_of(const SyscallRow& row) {
+std::string line_of(syscalls::Abi abi, const SyscallRow& row) {
   std::string args;
   for (std::size_t i = 0; i < row.arg_count; ++i) {
     args += fmt::format("{}{}", i == 0 ? "" : ", ", row.args[i].name);
@@ -54,10 +55,19 @@ std::string line_of(const SyscallRow& row) {
   for (const TraitName& known : kTraits) {
     if (row.has(known.id)) traits += fmt::format("{}{}", traits.empty() ? " — " : ", ", known.name);
   }
-  return fmt::format("{:>3}  {}({}){}{}", row.number, row.name, args, classes, traits);
+  return fmt::format("{:>3}  {}({}){}{}", syscalls::kernel_number(abi, row), row.name, args,
+                     classes, traits);
 }
 
-int list(const std::vector<std::string>& words) {
+constexpr syscalls::Abi kAbis[] = {syscalls::Abi::kX86_64, syscalls::Abi::kI386,
+                                   syscalls::Abi::kX32, syscalls::Abi::kAarch64};
+
+syscalls::Abi abi_of(const std::string& name) {
+  const auto* found = std::ranges::find(kAbis, name, syscalls::abi_name);
+  return found == std::end(kAbis) ? syscalls::kNativeAbi : *found;
+}
+
+int list(const std::string& abi_text, const std::vector<std::string>& words) {
   syscalls::TraceSet set = syscalls::TraceSet::all();
   if (!words.empty()) {
     auto parsed = syscalls::TraceSet::parse(fmt::format("{}", fmt::join(words, ",")));
@@ -65,8 +75,9 @@ int list(const std::vector<std::string>& words) {
     set = *parsed;
   }
   Output out(STDOUT_FILENO, "stdout");
-  for (const SyscallRow& row : syscalls::all_rows(syscalls::Abi::kX86_64)) {
-    if (set.contains(row.id)) out.line(line_of(row));
+  const syscalls::Abi abi = abi_of(abi_text);
+  for (const SyscallRow& row : syscalls::all_rows(abi)) {
+    if (set.contains(row.id)) out.line(line_of(abi, row));
   }
   if (auto written = out.check(); !written) return fail(written.error());
   return kExitOk;
@@ -79,7 +90,13 @@ void add_syscalls(CLI::App& app, Action& action) {
       "syscalls", "the system calls the tool knows: number, arguments, classes, traits");
   auto words = std::make_shared<std::vector<std::string>>();
   command->add_option("name", *words, "names, %class or /regex/; all without any");
-  command->callback([words, &action] { action = [words] { return list(*words); }; });
+  auto abi = std::make_shared<std::string>(syscalls::abi_name(syscalls::kNativeAbi));
+  std::vector<std::string> names;
+  for (const syscalls::Abi known : kAbis) names.emplace_back(syscalls::abi_name(known));
+  command->add_option("--abi", *abi, "whose numbers: x86_64, i386, x32 or aarch64")
+      ->check(CLI::IsMember(names));
+  command->callback(
+      [words, abi, &action] { action = [words, abi] { return list(*abi, *words); }; });
 }
 
 }  // namespace stucktrace::cli

@@ -112,11 +112,14 @@ syscalls::TraceSet default_trace_set() {
   using syscalls::Sys;
   using syscalls::Trait;
   syscalls::TraceSet set = syscalls::TraceSet::none();
-  for (const syscalls::SyscallRow& row : syscalls::all_rows(syscalls::Abi::kX86_64)) {
-    if (row.has(Trait::kMayBlock) || row.has(Trait::kMakesTask) || row.has(Trait::kPlumbsFds) ||
-        row.has(Trait::kNeverReturns) || row.has(Trait::kWritesOutput) ||
-        row.in(CallClass::kProcess) || row.in(CallClass::kNetwork)) {
-      set.add(row.id);
+  // A tree may hold programs of every ABI of the machine.
+  for (const syscalls::Abi abi : {syscalls::kNativeAbi, syscalls::Abi::kI386}) {
+    for (const syscalls::SyscallRow& row : syscalls::all_rows(abi)) {
+      if (row.has(Trait::kMayBlock) || row.has(Trait::kMakesTask) || row.has(Trait::kPlumbsFds) ||
+          row.has(Trait::kNeverReturns) || row.has(Trait::kWritesOutput) ||
+          row.in(CallClass::kProcess) || row.in(CallClass::kNetwork)) {
+        set.add(row.id);
+      }
     }
   }
   for (const Sys id : {Sys::kill,      Sys::tkill,    Sys::tgkill,   Sys::pidfd_send_signal,

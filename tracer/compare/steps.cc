@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "syscalls/io.h"
+#include "syscalls/wire.h"
 #include "tracer/compare/call_text.h"
 
 namespace stucktrace::compare {
@@ -31,6 +32,8 @@ bool takes_a_lock(const model::Call& call) {
   switch (as_int(call.raw.args[1])) {
     case F_SETLK:
     case F_SETLKW:
+    case 13:  // F_SETLK64, F_SETLKW64 of a 32-bit call
+    case 14:
     case 37:  // F_OFD_SETLK, F_OFD_SETLKW: <fcntl.h> shows them to GNU sources only
     case 38: {
       std::int16_t type = F_UNLCK;  // first member of struct flock
@@ -218,11 +221,12 @@ void Steps::reap(const model::Call& call, ProcessFacts& facts) {
     return;
   }
   if ((args[3] & kNoWait) != 0 || args[2] == 0) return;
-  // siginfo_t of SIGCHLD on 64-bit: si_signo, si_errno, si_code, padding, si_pid.
-  struct {
-    std::int32_t signo = 0, error = 0, code = 0, padding = 0, pid = 0;
-  } info;
-  if (!call.memory.read_value(base::RemoteAddr{args[2]}, info) || info.pid <= 0) return;
+  syscalls::KernelSiginfo info;
+  if (!syscalls::read_wire(call.memory, base::RemoteAddr{args[2]}, syscalls::layout_of(call.raw),
+                           info) ||
+      info.pid <= 0) {
+    return;
+  }
   if (info.code != CLD_EXITED && info.code != CLD_KILLED && info.code != CLD_DUMPED) return;
   facts.lines.insert("reaps " + child(info.pid));
 }

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <utility>
 
+#include "syscalls/multiplexed.h"
 #include "tracer/engine/tracer.h"
 #include "tracer/engine/woken_call.h"
 #include "tracer/kernel/remote_memory.h"
@@ -111,8 +112,9 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SyscallStop&) {
     return;
   }
   if (info->op == kernel::SyscallInfo::Op::kEntry) {
-    enter_call(tracee, info->call);
-    if (step_aside(tracee, stopped, info->call)) return;
+    const RawCall call = syscalls::unfolded(info->call, kernel::ProcessMemory(tracee.tid));
+    enter_call(tracee, call);
+    if (step_aside(tracee, stopped, call)) return;
   } else if (info->op == kernel::SyscallInfo::Op::kExit) {
     exit_call(tracee, info->result);
   }
@@ -174,10 +176,11 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SeccompStop&) {
     tracee.state = TraceeState::kRunning;
     return resume(tracee, std::move(stopped));
   }
-  enter_call(tracee, info->call);
-  if (step_aside(tracee, stopped, info->call)) return;
+  const RawCall call = syscalls::unfolded(info->call, kernel::ProcessMemory(tracee.tid));
+  enter_call(tracee, call);
+  if (step_aside(tracee, stopped, call)) return;
   // What never returns, or nobody asked for, needs no second stop.
-  const syscalls::SyscallRow* row = syscalls::find_row(info->call.abi, info->call.number);
+  const syscalls::SyscallRow* row = syscalls::find_row(call.abi, call.number);
   const bool returns = row == nullptr || !row->has(syscalls::Trait::kNeverReturns);
   if (!tracee.call_reported || !returns) tracee.state = TraceeState::kRunning;
   resume(tracee, std::move(stopped));
@@ -275,7 +278,7 @@ void Tracer::attached(Tracee& tracee, Stopped stopped) {
     static_cast<void>(kernel::set_options(stopped, tracee_options()));
   if (const auto call = undo_wake(stopped)) {
     if (will_restart(call->result)) {
-      tracee.call = call->call;
+      tracee.call = syscalls::unfolded(call->call, kernel::ProcessMemory(tracee.tid));
       tracee.restarting = true;
       tracee.call_reported = emitter_.wants(tracee.call);
       if (tracee.call_reported) emitter_.enter(tracee.pid, tracee.tid, tracee.call, true);

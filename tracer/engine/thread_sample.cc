@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "syscalls/multiplexed.h"
 #include "tracer/kernel/own_threads.h"
+#include "tracer/kernel/remote_memory.h"
 
 namespace stucktrace::engine {
 namespace {
@@ -19,8 +21,11 @@ bool same_line(const Line& a, const Line& b) {
 }
 
 Line read_line(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid) {
-  const auto line = procfs.syscall(pid, tid);
-  if (line) return *line;
+  auto line = procfs.syscall(pid, tid);
+  if (line) {
+    if (*line) (*line)->call = syscalls::unfolded((*line)->call, kernel::ProcessMemory(tid));
+    return *std::move(line);
+  }
   if (line.error().kind == base::ErrorKind::kDenied) return model::unknown("no ptrace permission");
   return model::unknown(line.error().message());
 }

@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 
+#include "syscalls/wire.h"
 #include "tracer/engine/wait_reader.h"
 
 namespace stucktrace::engine {
@@ -21,7 +22,7 @@ struct WaitContext {
   std::uint64_t arg(std::size_t index) const { return call.args[index]; }
   int int_arg(std::size_t index) const { return static_cast<int>(call.args[index]); }
   base::RemoteAddr pointer(std::size_t index) const { return base::RemoteAddr{call.args[index]}; }
-  bool is_32_bit() const { return call.abi == syscalls::Abi::kI386; }
+  syscalls::Layout layout() const { return syscalls::layout_of(call); }
 };
 
 // ---- families; each gives the whole Wait of a call that is its own -----------------------------

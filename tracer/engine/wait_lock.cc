@@ -105,15 +105,6 @@ Wait lock_wait(const WaitContext& context, const Wanted& wanted) {
   return wait;
 }
 
-// struct flock of the kernel, x86-64.
-struct RemoteFlock {
-  std::int16_t type;
-  std::int16_t whence;
-  std::int32_t padding;
-  std::int64_t start;
-  std::int64_t length;
-};
-
 // Numbers of System V objects count within an IPC namespace; 0 = ours, where their state can be
 // asked for.
 std::uint64_t ipc_namespace(const WaitContext& context) {
@@ -169,19 +160,19 @@ std::optional<Wait> read_fcntl_lock(const WaitContext& context) {
   constexpr std::uint64_t kSetWait = 7, kSetWait64 = 14, kOfdSetWait = 38;  // F_*SETLKW*
   const std::uint64_t command = context.arg(1);
   const bool waits = command == kSetWait || command == kOfdSetWait ||
-                     (context.is_32_bit() && command == kSetWait64);
+                     (context.layout().narrow_words && command == kSetWait64);
   if (!waits) return std::nullopt;
   Wanted wanted;
   if (command == kOfdSetWait) wanted.type = Wanted::Type::kOfd;
-  RemoteFlock request{};
-  // A range counted from the position or the end of the file, or one of a 32-bit task, is taken as
-  // the whole file: more owners than needed, never fewer.
-  if (!context.is_32_bit() && context.memory.read_value(context.pointer(2), request)) {
-    wanted.exclusive = request.type != F_RDLCK;
-    if (request.whence == SEEK_SET && request.start >= 0 && request.length >= 0) {
-      wanted.start = static_cast<std::uint64_t>(request.start);
-      if (request.length > 0) {
-        wanted.end = wanted.start + static_cast<std::uint64_t>(request.length) - 1;
+  // A range counted from the position or the end of the file is taken as the whole file: more
+  // owners than needed, never fewer.
+  if (const auto request = syscalls::read_flock(context.memory, context.pointer(2),
+                                                context.layout(), context.int_arg(1))) {
+    wanted.exclusive = request->type != F_RDLCK;
+    if (request->whence == SEEK_SET && request->start >= 0 && request->length >= 0) {
+      wanted.start = static_cast<std::uint64_t>(request->start);
+      if (request->length > 0) {
+        wanted.end = wanted.start + static_cast<std::uint64_t>(request->length) - 1;
       }
     }
   }

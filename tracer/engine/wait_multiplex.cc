@@ -98,16 +98,16 @@ void set_poll_timeout(const WaitContext& context, Wait& wait) {
   }
 }
 
-// One bit per descriptor, in words of 64; on x86 the same bytes for 32-bit tasks.
-std::vector<std::uint64_t> read_fd_set(const WaitContext& context, base::RemoteAddr address,
-                                       std::size_t words, Wait& wait) {
-  std::vector<std::uint64_t> bits(words);
-  if (!address) return bits;
-  const std::size_t got = context.memory.read(address, std::as_writable_bytes(std::span{bits}));
-  if (got < words * sizeof(std::uint64_t)) {
+// One bit per descriptor, in words of 64.
+std::vector<std::uint64_t> read_set(const WaitContext& context, base::RemoteAddr address,
+                                    std::size_t descriptors, Wait& wait) {
+  if (!address || descriptors == 0) return {};
+  auto words = syscalls::read_fd_set(context.memory, address, context.layout(),
+                                     static_cast<int>(descriptors));
+  if (words.size() * 64 < descriptors) {
     wait.on.push_back(model::OnUnknown{"the descriptor set could not be read"});
   }
-  return bits;
+  return words;
 }
 
 }  // namespace
@@ -212,14 +212,13 @@ Wait read_select(const WaitContext& context) {
   const auto count = static_cast<std::size_t>(std::max(context.int_arg(0), 0));
   const std::size_t looked_at = std::min(count, kMaxWatched);
   constexpr std::size_t kBits = 64;
-  const std::size_t words = (looked_at + kBits - 1) / kBits;
   wait.timeout =
       read_time(context, context.pointer(4),
                 context.id == Sys::select ? TimeUnit::kMicroseconds : TimeUnit::kNanoseconds);
   constexpr std::array<std::uint32_t, 3> kMeaning = {POLLIN, POLLOUT, POLLPRI};
   for (std::size_t set = 0; set < kMeaning.size(); ++set) {
-    const auto bits = read_fd_set(context, context.pointer(1 + set), words, wait);
-    for (std::size_t word = 0; word < words; ++word) {
+    const auto bits = read_set(context, context.pointer(1 + set), looked_at, wait);
+    for (std::size_t word = 0; word < bits.size(); ++word) {
       for (std::uint64_t left = bits[word]; left != 0; left &= left - 1) {
         const std::size_t fd = word * kBits + static_cast<std::size_t>(std::countr_zero(left));
         if (fd < looked_at) add_fd(context, static_cast<int>(fd), kMeaning[set], wait, 0);

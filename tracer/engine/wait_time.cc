@@ -10,27 +10,13 @@ using model::Wait;
 using model::WaitKind;
 using syscalls::Sys;
 
-namespace {
-
-template <class Word>
-struct RemoteTime {
-  Word seconds;
-  Word fraction;
-};
-
-}  // namespace
-
 std::optional<base::Nanoseconds> read_time(const WaitContext& context, base::RemoteAddr address,
                                            TimeUnit unit) {
   if (!address) return std::nullopt;
-  RemoteTime<std::int64_t> time{};
-  if (context.is_32_bit()) {
-    RemoteTime<std::int32_t> narrow{};
-    if (!context.memory.read_value(address, narrow)) return std::nullopt;
-    time = {narrow.seconds, narrow.fraction};
-  } else if (!context.memory.read_value(address, time)) {
-    return std::nullopt;
-  }
+  // A restarted 32-bit call no longer tells which width of time it was made with; the short one
+  // reads the seconds right in either case.
+  syscalls::KernelTimespec time;
+  if (!syscalls::read_wire(context.memory, address, context.layout(), time)) return std::nullopt;
   constexpr std::int64_t kPerSecond = 1'000'000'000;
   const std::int64_t scale = unit == TimeUnit::kMicroseconds ? 1000 : 1;
   if (time.seconds < 0 || time.fraction < 0 || time.fraction >= kPerSecond / scale) {

@@ -82,6 +82,11 @@ void drop_newline(std::string& text) {
 
 // /proc/TID/syscall does not say which table its number is from. A 32-bit task has its stack below
 // 4 GiB; whether it is one is in the ELF class of its program.
+// 32-bit programs on this machine; those of an arm machine have no table.
+constexpr syscalls::Abi kNarrowAbi =
+    syscalls::kNativeAbi == syscalls::Abi::kX86_64 ? syscalls::Abi::kI386 : syscalls::Abi::kUnknown;
+constexpr std::int64_t kX32Bit = 0x40000000;  // __X32_SYSCALL_BIT, asm/unistd.h
+
 bool is_32_bit(const Procfs& procfs, base::Pid pid, const model::SyscallLine& line) {
   if (line.stack_pointer > UINT32_MAX || line.program_counter > UINT32_MAX) return false;
   const auto start = procfs.text(fmt::format("{}/exe", pid), EI_NIDENT);
@@ -118,8 +123,13 @@ base::Result<TaskStatus> Procfs::status(base::Pid pid, std::optional<base::Tid> 
 base::Result<std::optional<model::SyscallLine>> Procfs::syscall(base::Pid pid,
                                                                 base::Tid tid) const {
   auto line = parsed(small_text(task_directory(pid, tid) + "/syscall"), parse_syscall);
-  if (line && *line && is_32_bit(*this, pid, **line)) {
-    (*line)->call.abi = syscalls::Abi::kI386;
+  if (!line || !*line) return line;
+  syscalls::RawCall& call = (*line)->call;
+  if (is_32_bit(*this, pid, **line)) {
+    call.abi = kNarrowAbi;
+  } else if (syscalls::kNativeAbi == syscalls::Abi::kX86_64 && (call.number & kX32Bit) != 0 &&
+             call.number > 0) {
+    call.abi = syscalls::Abi::kX32;
   }
   return line;
 }

@@ -23,7 +23,7 @@ struct EnumRange;
 
 template <>
 struct EnumRange<syscalls::Abi> {
-  static constexpr auto kLast = syscalls::Abi::kUnknown;
+  static constexpr auto kLast = syscalls::Abi::kAarch64;
   static constexpr auto kFallback = syscalls::Abi::kUnknown;
 };
 template <>

@@ -2,7 +2,6 @@
 
 #include <elf.h>
 #include <fmt/format.h>
-#include <sys/syscall.h>
 
 #include <algorithm>
 #include <map>
@@ -11,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "syscalls/table.h"
 #include "tracer/base/bytes.h"
 #include "tracer/kernel/remote_memory.h"
 #include "tracer/unwind/elf_files.h"
@@ -86,7 +86,8 @@ std::string progress(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid)
 
 bool in_futex(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid) {
   const auto line = procfs.syscall(pid, tid);
-  return line && *line && (*line)->call.number == SYS_futex;
+  return line && *line &&
+         syscalls::sys_of((*line)->call.abi, (*line)->call.number) == syscalls::Sys::futex;
 }
 
 // Who owns the lock that a parked thread has given as the reason for its parking. Where that is

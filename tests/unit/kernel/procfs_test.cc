@@ -110,11 +110,25 @@ TEST_F(ProcfsTest, ALowStackAloneDoesNotMakeATask32Bit) {
   proc_.write("42/exe", std::string{"\x7f"
                                     "ELF\x01\x01\x01\0\0\0\0\0\0\0\0\0",
                                     16});
-  EXPECT_EQ((*procfs_.syscall(Pid{42}, Tid{42}))->call.abi, syscalls::Abi::kI386);
+  constexpr bool kX86 = syscalls::kNativeAbi == syscalls::Abi::kX86_64;
+  EXPECT_EQ((*procfs_.syscall(Pid{42}, Tid{42}))->call.abi,
+            kX86 ? syscalls::Abi::kI386 : syscalls::Abi::kUnknown);
   proc_.write("42/exe", std::string{"\x7f"
                                     "ELF\x02\x01\x01\0\0\0\0\0\0\0\0\0",
                                     16});
-  EXPECT_EQ((*procfs_.syscall(Pid{42}, Tid{42}))->call.abi, syscalls::Abi::kX86_64);
+  EXPECT_EQ((*procfs_.syscall(Pid{42}, Tid{42}))->call.abi, syscalls::kNativeAbi);
+}
+
+TEST_F(ProcfsTest, AnX32CallIsKnownByItsNumber) {
+  if (syscalls::kNativeAbi != syscalls::Abi::kX86_64) GTEST_SKIP() << "x32 exists on x86-64 alone";
+  proc_.add({.pid = 42,
+             .tid = 42,
+             .syscall = "1073741824 0x1 0x2 0x3 0x4 0x5 0x6 0x7fff0000ff00 0x7f0000008000\n"});
+  const auto line = procfs_.syscall(Pid{42}, Tid{42});
+  EXPECT_EQ((*line)->call.abi, syscalls::Abi::kX32);
+  EXPECT_EQ(syscalls::sys_of((*line)->call.abi, (*line)->call.number), syscalls::Sys::read);
+  proc_.write("42/task/42/syscall", "-1 0x7fff0000ff00 0x7f0000008000\n");
+  EXPECT_EQ((*procfs_.syscall(Pid{42}, Tid{42}))->call.abi, syscalls::kNativeAbi);
 }
 
 }  // namespace

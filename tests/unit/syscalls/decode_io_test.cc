@@ -258,19 +258,9 @@ TEST(DecodeIo, UnknownNumbersAreSixWords) {
   EXPECT_EQ(render(decoded), "syscall_1234(0x1, 0x2, 0x3, 0x4, 0x5, 0xff) = 7");
   call.number = -1;
   EXPECT_EQ(decode(call, std::nullopt, memory).name, "syscall_0xffffffffffffffff");
-  call.abi = Abi::kI386;
+  call.abi = Abi::kUnknown;
   call.number = 3;
   EXPECT_EQ(decode(call, std::nullopt, memory).name, "syscall_3");
-}
-
-TEST(DecodeIo, X32StructuresAreNotMisread) {
-  FakeTracee memory;
-  const std::uint64_t iov = memory.put_array<std::uint64_t>({0x1000, 3});
-  RawCall call;
-  call.abi = Abi::kX32;
-  call.number = 0x40000000 | 516;  // writev
-  call.args = {1, iov, 1};
-  EXPECT_EQ(render(decode(call, std::nullopt, memory)), "writev(1, 0x10000, 1)");
 }
 
 }  // namespace

@@ -69,12 +69,17 @@ class FakeTracee final : public RemoteMemory {
 
 inline constexpr std::uint64_t kBadAddress = 0xdead'0000;
 
-inline RawCall make_call(std::string_view name, std::initializer_list<std::uint64_t> args) {
+inline RawCall make_call(Abi abi, std::int64_t number, std::initializer_list<std::uint64_t> args) {
   RawCall call;
-  const SyscallRow* row = find_row(Abi::kX86_64, name);
-  call.number = row == nullptr ? -1 : row->number;
+  call.abi = abi;
+  call.number = number;
   std::copy(args.begin(), args.end(), call.args.begin());
   return call;
+}
+
+inline RawCall make_call(std::string_view name, std::initializer_list<std::uint64_t> args) {
+  const SyscallRow* row = find_row(Abi::kX86_64, name);
+  return make_call(Abi::kX86_64, row == nullptr ? -1 : row->number, args);
 }
 
 constexpr std::uint64_t minus(std::int64_t value) {

@@ -29,18 +29,20 @@ TEST(RandomDecode, AnyBytesGiveSomeValues) {
   std::mt19937_64 random{20240611};
   std::vector<std::uint64_t> input(8 + 64);
   int decoded = 0;
-  for (const SyscallRow& row : all_rows(Abi::kX86_64)) {
-    for (int round = 0; round < 12; ++round) {
-      for (std::uint64_t& word : input) word = random_word(random);
-      // The head's layout is the harness's: number, ABI and payload in the first word.
-      input[0] = row.number | (random() % 8) << 24;
-      EXPECT_EQ(LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(input.data()),
-                                       input.size() * sizeof(input[0])),
-                0);
-      ++decoded;
+  for (const Abi abi : {Abi::kX86_64, Abi::kI386, Abi::kX32, Abi::kAarch64}) {
+    for (const SyscallRow& row : all_rows(abi)) {
+      for (int round = 0; round < 12; ++round) {
+        for (std::uint64_t& word : input) word = random_word(random);
+        // The head's layout is the harness's: number, ABI and payload in the first word.
+        input[0] = row.number | static_cast<std::uint64_t>(abi) << 16 | (random() % 8) << 24;
+        EXPECT_EQ(LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(input.data()),
+                                         input.size() * sizeof(input[0])),
+                  0);
+        ++decoded;
+      }
     }
   }
-  EXPECT_GT(decoded, 4000);
+  EXPECT_GT(decoded, 16000);
 }
 
 TEST(RandomDecode, ShortInputsAndUnknownNumbers) {
