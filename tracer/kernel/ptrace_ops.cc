@@ -1,16 +1,18 @@
 #include "tracer/kernel/ptrace_ops.h"
 
 #include <elf.h>
-#include <linux/audit.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/user.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <span>
+
+#include "tracer/kernel/regs.h"
+#include "tracer/kernel/remote_memory.h"
 
 namespace stucktrace::kernel {
 
@@ -41,18 +43,6 @@ std::uintptr_t bits_of(TraceeOptions options) {
 template <class T>
 std::uintptr_t address_of(T& object) {
   return reinterpret_cast<std::uintptr_t>(&object);
-}
-
-syscalls::Abi abi_of(std::uint32_t arch, std::uint64_t number) {
-  constexpr std::uint64_t kX32Bit = 0x40000000;
-  switch (arch) {
-    case AUDIT_ARCH_X86_64:
-      return (number & kX32Bit) != 0 ? syscalls::Abi::kX32 : syscalls::Abi::kX86_64;
-    case AUDIT_ARCH_I386:
-      return syscalls::Abi::kI386;
-    default:
-      return syscalls::Abi::kUnknown;
-  }
 }
 
 }  // namespace
@@ -125,34 +115,31 @@ base::Result<std::uint64_t> event_message(const Stopped& tracee) {
 }
 
 base::Result<InterruptedCall> interrupted_call(const Stopped& tracee) {
-  // struct user_regs_struct of a 32-bit tracee is another, shorter one
-  // (arch/x86/include/asm/user_32.h).
-  constexpr std::size_t kWords32 = 17;
-  user_regs_struct registers{};
-  iovec io{&registers, sizeof registers};
+  std::array<std::byte, kMaxRegisterBytes> general;
+  iovec io{general.data(), general.size()};
   if (request(PTRACE_GETREGSET, tracee.tid(), NT_PRSTATUS, address_of(io)) < 0) {
     return base::system_error("reading a tracee's registers", base::Errno::last(), tracee.tid());
   }
-  InterruptedCall interrupted;
-  if (io.iov_len < sizeof registers) {
-    std::array<std::int32_t, kWords32> words{};
-    std::memcpy(words.data(), &registers, sizeof words);
-    constexpr std::size_t kEax = 6;
-    constexpr std::size_t kOrigEax = 11;
-    interrupted.call.abi = syscalls::Abi::kI386;
-    interrupted.call.number = words[kOrigEax];
-    for (std::size_t i = 0; i < 6; ++i) {  // ebx ecx edx esi edi ebp, in this order
-      interrupted.call.args[i] = static_cast<std::uint32_t>(words[i]);
-    }
-    interrupted.result = words[kEax];
-    return interrupted;
+  RegisterBytes registers;
+  registers.general = std::span{general}.first(io.iov_len);
+  __ptrace_syscall_info info;
+  std::memset(&info, 0, sizeof info);
+  if (request(PTRACE_GET_SYSCALL_INFO, tracee.tid(), sizeof info, address_of(info)) >= 0) {
+    registers.audit_arch = info.arch;
   }
-  interrupted.call.abi = abi_of(AUDIT_ARCH_X86_64, registers.orig_rax);
-  interrupted.call.number = static_cast<std::int64_t>(registers.orig_rax);
-  interrupted.call.args = {registers.rdi, registers.rsi, registers.rdx,
-                           registers.r10, registers.r8,  registers.r9};
-  interrupted.result = static_cast<std::int64_t>(registers.rax);
-  return interrupted;
+  std::array<std::byte, sizeof(std::int32_t)> system_call;
+  if (kSystemCallRegset != 0) {
+    iovec one{system_call.data(), system_call.size()};
+    const auto set = static_cast<std::uintptr_t>(kSystemCallRegset);
+    if (request(PTRACE_GETREGSET, tracee.tid(), set, address_of(one)) >= 0) {
+      registers.system_call = std::span{system_call}.first(one.iov_len);
+    }
+  }
+  std::array<std::byte, sizeof(std::uint32_t)> code;
+  if (const base::RemoteAddr at{code_address(registers.general)}; at.value() != 0) {
+    registers.code = std::span{code}.first(ProcessMemory(tracee.tid()).read(at, code));
+  }
+  return call_in_registers(registers);
 }
 
 base::Result<void> restart_call(const Stopped& tracee) {

@@ -1,0 +1,143 @@
+#include "tracer/kernel/regs.h"
+
+#include <gtest/gtest.h>
+#include <linux/audit.h>
+#include <sys/user.h>
+
+#include <array>
+#include <span>
+
+namespace stucktrace::kernel {
+namespace {
+
+using syscalls::Abi;
+using Args = std::array<std::uint64_t, 6>;
+
+template <class T>
+std::span<const std::byte> bytes_of(const T& object) {
+  return std::as_bytes(std::span{&object, 1});
+}
+
+TEST(Registers, OfNobodyKnowNoCall) {
+  EXPECT_EQ(call_in_registers({}).call.number, -1);
+  EXPECT_EQ(abi_of(AUDIT_ARCH_S390X, 1), Abi::kUnknown);
+}
+
+#if defined(__x86_64__)
+
+TEST(Registers, AbiByArchitectureAndNumber) {
+  EXPECT_EQ(abi_of(AUDIT_ARCH_X86_64, 1), Abi::kX86_64);
+  EXPECT_EQ(abi_of(AUDIT_ARCH_X86_64, 0x40000001), Abi::kX32);
+  EXPECT_EQ(abi_of(AUDIT_ARCH_I386, 1), Abi::kI386);
+}
+
+TEST(Registers, OfA64BitTracee) {
+  user_regs_struct registers{};
+  registers.orig_rax = 7;
+  registers.rax = static_cast<unsigned long long>(-514);
+  registers.rdi = 1;
+  registers.rsi = 2;
+  registers.rdx = 3;
+  registers.r10 = 4;
+  registers.r8 = 5;
+  registers.r9 = 6;
+  RegisterBytes bytes;
+  bytes.general = bytes_of(registers);
+  InterruptedCall found = call_in_registers(bytes);
+  EXPECT_EQ(found.call.abi, Abi::kX86_64);
+  EXPECT_EQ(found.call.number, 7);
+  EXPECT_EQ(found.call.args, (Args{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(found.result, -514);
+  registers.orig_rax = 0x40000000 | 7;
+  EXPECT_EQ(call_in_registers(bytes).call.abi, Abi::kX32);
+  registers.orig_rax = static_cast<unsigned long long>(-1);  // in user code
+  found = call_in_registers(bytes);
+  EXPECT_EQ(found.call.number, -1);
+  EXPECT_EQ(found.call.abi, Abi::kX86_64);
+}
+
+TEST(Registers, OfA32BitTracee) {
+  // ebx ecx edx esi edi ebp eax xds xes xfs xgs orig_eax eip xcs eflags esp xss
+  const std::array<std::int32_t, 17> words = {1, 2, 3,   4, 5, -6, -512, 0, 0,
+                                              0, 0, 168, 0, 0, 0,  0,    0};
+  RegisterBytes bytes;
+  bytes.general = bytes_of(words);
+  const InterruptedCall found = call_in_registers(bytes);
+  EXPECT_EQ(found.call.abi, Abi::kI386);
+  EXPECT_EQ(found.call.number, 168);
+  EXPECT_EQ(found.call.args, (Args{1, 2, 3, 4, 5, 0xfffffffa}));
+  EXPECT_EQ(found.result, -512);
+}
+
+TEST(Registers, OfAnI386CallInA64BitTracee) {
+  user_regs_struct registers{};
+  registers.orig_rax = 3;
+  registers.rax = 0xfffffe00;  // -512 in 32 bits
+  registers.rbx = 1;
+  registers.rcx = 0x7fff'0000'1234;
+  registers.rdx = 3;
+  registers.rsi = 4;
+  registers.rdi = 5;
+  registers.rbp = 6;
+  RegisterBytes bytes;
+  bytes.general = bytes_of(registers);
+  bytes.audit_arch = AUDIT_ARCH_I386;
+  const InterruptedCall found = call_in_registers(bytes);
+  EXPECT_EQ(found.call.abi, Abi::kI386);
+  EXPECT_EQ(found.call.number, 3);
+  EXPECT_EQ(found.call.args, (Args{1, 0x1234, 3, 4, 5, 6}));
+  EXPECT_EQ(found.result, -512);
+}
+
+#elif defined(__aarch64__)
+
+class Aarch64Registers : public testing::Test {
+ protected:
+  Aarch64Registers() {
+    for (std::size_t i = 0; i < 6; ++i) registers_.regs[i] = i + 1;
+    registers_.regs[8] = 63;
+    registers_.pc = 0x400100;
+    bytes_.general = bytes_of(registers_);
+    bytes_.system_call = bytes_of(number_);
+    bytes_.code = bytes_of(instruction_);
+  }
+  user_regs_struct registers_{};
+  std::int32_t number_ = -1;
+  std::uint32_t instruction_ = 0xd503201f;  // nop
+  RegisterBytes bytes_;
+};
+
+TEST_F(Aarch64Registers, AbiByArchitecture) {
+  EXPECT_EQ(abi_of(AUDIT_ARCH_AARCH64, 63), Abi::kAarch64);
+  EXPECT_EQ(abi_of(AUDIT_ARCH_ARM, 3), Abi::kUnknown);
+}
+
+TEST_F(Aarch64Registers, TheNumberHasARegsetOfItsOwn) {
+  number_ = 63;
+  const InterruptedCall found = call_in_registers(bytes_);
+  EXPECT_EQ(found.call.abi, Abi::kAarch64);
+  EXPECT_EQ(found.call.number, 63);
+  EXPECT_EQ(found.call.args, (Args{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(found.result, 1);
+}
+
+TEST_F(Aarch64Registers, ACallToBeMadeAgainIsSeenByTheCode) {
+  EXPECT_EQ(code_address(bytes_.general), 0x400100U);
+  EXPECT_EQ(call_in_registers(bytes_).call.number, -1);
+  instruction_ = 0xd4000001;  // svc #0
+  const InterruptedCall found = call_in_registers(bytes_);
+  EXPECT_EQ(found.call.number, 63);
+  EXPECT_EQ(found.call.args[0], 1U);
+  EXPECT_EQ(found.result, -512);
+}
+
+TEST_F(Aarch64Registers, A32BitTraceeHasNoTable) {
+  bytes_.general = bytes_.general.first(72);
+  EXPECT_EQ(call_in_registers(bytes_).call.abi, Abi::kUnknown);
+  EXPECT_EQ(code_address(bytes_.general), 0U);
+}
+
+#endif
+
+}  // namespace
+}  // namespace stucktrace::kernel

@@ -1,0 +1,71 @@
+#if defined(__aarch64__)
+
+#include <elf.h>
+#include <linux/audit.h>
+#include <sys/user.h>
+
+#include <cstring>
+
+#include "tracer/kernel/regs.h"
+
+namespace stucktrace::kernel {
+namespace {
+
+// A 32-bit tracee has eighteen words (struct user_regs of arm), which no table reads.
+bool is_narrow(std::span<const std::byte> general) {
+  return general.size() < sizeof(user_regs_struct);
+}
+
+constexpr std::uint32_t kSupervisorCall = 0xd4000001;  // svc #0
+constexpr std::int64_t kErestartSys = -512;            // include/linux/errno.h
+
+}  // namespace
+
+const int kSystemCallRegset = NT_ARM_SYSTEM_CALL;
+
+syscalls::Abi abi_of(std::uint32_t audit_arch, std::uint64_t) {
+  return audit_arch == AUDIT_ARCH_AARCH64 ? syscalls::Abi::kAarch64 : syscalls::Abi::kUnknown;
+}
+
+std::uint64_t code_address(std::span<const std::byte> general) {
+  if (is_narrow(general)) return 0;
+  user_regs_struct registers;
+  std::memcpy(&registers, general.data(), sizeof registers);
+  return registers.pc;
+}
+
+InterruptedCall call_in_registers(const RegisterBytes& bytes) {
+  InterruptedCall interrupted;
+  if (is_narrow(bytes.general)) {
+    interrupted.call.abi = syscalls::Abi::kUnknown;
+    return interrupted;
+  }
+  user_regs_struct registers;
+  std::memcpy(&registers, bytes.general.data(), sizeof registers);
+  interrupted.call.abi = syscalls::Abi::kAarch64;
+  for (std::size_t i = 0; i < interrupted.call.args.size(); ++i) {
+    interrupted.call.args[i] = registers.regs[i];
+  }
+  interrupted.result = static_cast<std::int64_t>(registers.regs[0]);
+  std::int32_t number = -1;
+  if (bytes.system_call.size() >= sizeof number) {
+    std::memcpy(&number, bytes.system_call.data(), sizeof number);
+  }
+  interrupted.call.number = number;
+  // For a signal the kernel first winds a call back that is to be made again, and forgets its
+  // number (do_signal in arch/arm64/kernel/signal.c): the first argument is back in its register
+  // and the program counter stands on the instruction that makes the call.
+  std::uint32_t instruction = 0;
+  if (number == -1 && bytes.code.size() >= sizeof instruction) {
+    std::memcpy(&instruction, bytes.code.data(), sizeof instruction);
+    if (instruction == kSupervisorCall) {
+      interrupted.call.number = static_cast<std::int32_t>(registers.regs[8]);
+      interrupted.result = kErestartSys;
+    }
+  }
+  return interrupted;
+}
+
+}  // namespace stucktrace::kernel
+
+#endif
