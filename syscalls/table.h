@@ -19,9 +19,6 @@ inline constexpr Abi kNativeAbi = Abi::kAarch64;
 inline constexpr Abi kNativeAbi = Abi::kX86_64;
 #endif
 
-// The tool's own.
-inline constexpr Abi kNativeAbi = Abi::kX86_64;
-
 // ABI-independent identity of a call; kUnknown for numbers no table knows. Generated.
 enum class Sys : std::uint16_t {
 #define STUCKTRACE_SYS(name) name,

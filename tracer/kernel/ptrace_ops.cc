@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -143,18 +144,39 @@ base::Result<InterruptedCall> interrupted_call(const Stopped& tracee) {
 }
 
 base::Result<void> restart_call(const Stopped& tracee) {
-  constexpr std::intptr_t kErestartNoHand = -514;
-  return check(request(PTRACE_POKEUSER, tracee.tid(), offsetof(user, regs.rax),
-                       static_cast<std::uintptr_t>(kErestartNoHand)),
-               "restarting a call", tracee.tid());
+  std::array<std::byte, kMaxRegisterBytes> general;
+  iovec io{general.data(), general.size()};
+  constexpr const char* kDoing = "restarting a call";
+  if (request(PTRACE_GETREGSET, tracee.tid(), NT_PRSTATUS, address_of(io)) < 0) {
+    return base::system_error(kDoing, base::Errno::last(), tracee.tid());
+  }
+  if (!put_restart(std::span{general}.first(io.iov_len))) {
+    return base::system_error(kDoing, base::Errno{ENOTSUP}, tracee.tid());
+  }
+  return check(request(PTRACE_SETREGSET, tracee.tid(), NT_PRSTATUS, address_of(io)), kDoing,
+               tracee.tid());
 }
 
 base::Result<void> fail_call(const Stopped& tracee) {
-  // The result register holds -ENOSYS since the entry (arch/x86/entry); a negative number skips the
-  // call.
-  return check(
-      request(PTRACE_POKEUSER, tracee.tid(), offsetof(user, regs.orig_rax), ~std::uintptr_t{0}),
-      "leaving out a call", tracee.tid());
+  std::array<std::byte, kMaxRegisterBytes> general;
+  iovec io{general.data(), general.size()};
+  constexpr const char* kDoing = "leaving out a call";
+  if (request(PTRACE_GETREGSET, tracee.tid(), NT_PRSTATUS, address_of(io)) < 0) {
+    return base::system_error(kDoing, base::Errno::last(), tracee.tid());
+  }
+  put_no_call(std::span{general}.first(io.iov_len));
+  if (kSystemCallRegset != 0) {
+    std::int32_t none = -1;
+    iovec one{&none, sizeof none};
+    const auto set = static_cast<std::uintptr_t>(kSystemCallRegset);
+    if (auto left_out = check(request(PTRACE_SETREGSET, tracee.tid(), set, address_of(one)), kDoing,
+                              tracee.tid());
+        !left_out) {
+      return left_out;
+    }
+  }
+  return check(request(PTRACE_SETREGSET, tracee.tid(), NT_PRSTATUS, address_of(io)), kDoing,
+               tracee.tid());
 }
 
 base::Result<void> set_options(const Stopped& tracee, TraceeOptions options) {

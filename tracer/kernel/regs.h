@@ -30,4 +30,11 @@ struct RegisterBytes {
 std::uint64_t code_address(std::span<const std::byte> general);
 InterruptedCall call_in_registers(const RegisterBytes& registers);
 
+// Changes the registers of a tracee that is in signal handling so that the call it was in begins
+// anew unless a handler runs. False where the kernel has decided that before such a stop.
+bool put_restart(std::span<std::byte> general);
+// Changes them, in a stop before a call, so that the call is left out and fails with ENOSYS; where
+// there is a kSystemCallRegset the caller writes -1 to it as well.
+void put_no_call(std::span<std::byte> general);
+
 }  // namespace stucktrace::kernel

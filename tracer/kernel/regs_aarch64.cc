@@ -4,6 +4,8 @@
 #include <linux/audit.h>
 #include <sys/user.h>
 
+#include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include "tracer/kernel/regs.h"
@@ -64,6 +66,17 @@ InterruptedCall call_in_registers(const RegisterBytes& bytes) {
     }
   }
   return interrupted;
+}
+
+// do_signal() winds a call back before it looks for signals, and so before it stops for us.
+bool put_restart(std::span<std::byte>) {
+  return false;
+}
+
+void put_no_call(std::span<std::byte> general) {
+  constexpr std::int64_t kNoSuchCall = -ENOSYS;
+  if (is_narrow(general)) return;
+  std::memcpy(general.data() + offsetof(user_regs_struct, regs), &kNoSuchCall, sizeof kNoSuchCall);
 }
 
 }  // namespace stucktrace::kernel

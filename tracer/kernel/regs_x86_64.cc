@@ -4,6 +4,7 @@
 #include <sys/user.h>
 
 #include <array>
+#include <cstddef>
 #include <cstring>
 
 #include "tracer/kernel/regs.h"
@@ -66,6 +67,27 @@ InterruptedCall call_in_registers(const RegisterBytes& bytes) {
                            registers.r10, registers.r8,  registers.r9};
   interrupted.result = static_cast<std::int64_t>(registers.rax);
   return interrupted;
+}
+
+bool put_restart(std::span<std::byte> general) {
+  constexpr std::int64_t kErestartNoHand = -514;  // include/linux/errno.h
+  if (general.size() < sizeof(user_regs_struct)) return false;
+  std::memcpy(general.data() + offsetof(user_regs_struct, rax), &kErestartNoHand,
+              sizeof kErestartNoHand);
+  return true;
+}
+
+void put_no_call(std::span<std::byte> general) {
+  // The result register holds -ENOSYS since the entry (arch/x86/entry).
+  if (general.size() < sizeof(user_regs_struct)) {
+    constexpr std::size_t kOrigEax = 11;
+    constexpr std::int32_t kNone = -1;
+    if (general.size() < (kOrigEax + 1) * sizeof kNone) return;
+    std::memcpy(general.data() + kOrigEax * sizeof kNone, &kNone, sizeof kNone);
+    return;
+  }
+  constexpr std::int64_t kNone = -1;
+  std::memcpy(general.data() + offsetof(user_regs_struct, orig_rax), &kNone, sizeof kNone);
 }
 
 }  // namespace stucktrace::kernel
