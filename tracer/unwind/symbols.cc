@@ -26,6 +26,7 @@ std::size_t leading_underscores(std::string_view name) {
   return count == std::string_view::npos ? name.size() : count;
 }
 
+#if defined(__x86_64__)
 std::vector<Elf64_Rela> relocations(const ElfImage& image, std::string_view section_name) {
   const ElfSection* section = image.section(section_name);
   if (section == nullptr || section->type != SHT_RELA) return {};
@@ -36,6 +37,7 @@ std::vector<Elf64_Rela> relocations(const ElfImage& image, std::string_view sect
   }
   return result;
 }
+#endif
 
 }  // namespace
 

@@ -179,7 +179,11 @@ TEST(DecodeIo, Select) {
 
 TEST(DecodeIo, Epoll) {
   FakeTracee memory;
-  const epoll_event events[] = {{EPOLLIN | EPOLLET, {.u64 = 5}}, {EPOLLOUT, {.u64 = 1ULL << 40}}};
+  struct [[gnu::packed]] Event {  // as x86 has it, wherever this test runs
+    std::uint32_t events;
+    std::uint64_t data;
+  };
+  const Event events[] = {{EPOLLIN | EPOLLET, 5}, {EPOLLOUT, 1ULL << 40}};
   const std::uint64_t address = memory.put_bytes(std::as_bytes(std::span{events}));
   EXPECT_EQ(open_text(memory, "epoll_ctl", {3, EPOLL_CTL_ADD, 7, address}),
             "epoll_ctl(3, EPOLL_CTL_ADD, 7, {events=EPOLLIN|EPOLLET, data={u32=5, u64=5}})");
