@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include "syscalls/layout.h"
 #include "tests/unit/engine/wait_reader_fixture.h"
 
 namespace stucktrace::engine {
@@ -261,13 +262,11 @@ class WaitLockTest : public WaitReaderTest {
     return on.empty() ? OnLock{} : on.front();
   }
   void request(short type, std::int64_t start, std::int64_t length) {
-    struct {
-      std::int16_t type;
-      std::int16_t whence;
-      std::int32_t padding;
-      std::int64_t start;
-      std::int64_t length;
-    } range{type, SEEK_SET, 0, start, length};
+    syscalls::KernelFlock range;  // all of it: the kernel reads the whole structure
+    range.type = type;
+    range.whence = SEEK_SET;
+    range.start = start;
+    range.length = length;
     remember(0x1000, range);
   }
   std::uint64_t device_ = 0;
