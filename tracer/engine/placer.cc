@@ -65,6 +65,13 @@ void Placer::on_stop(base::Tid tracee, base::Instant now, bool alone) {
 
 void Placer::go_local(base::Tid tracee) {
   const std::optional<int> cpu = kernel::last_cpu(tracee);
+  // What cannot be left again is not entered where others want the CPUs: tracer and tracee take
+  // turns, so that one of them is able to run.
+  constexpr int kOwnShare = 2;
+  if (policy_ == PlacementPolicy::kOneWay && kernel::runnable_tasks().value_or(0) > kOwnShare) {
+    controller_.refused();
+    return;
+  }
   if (!cpu || !original_ || !original_->contains(*cpu) ||
       !kernel::set_affinity(CpuSet::only(*cpu)) || !kernel::set_sched_class(SchedClass::kIdle)) {
     // A tracee on CPUs that are not ours (cpuset, taskset) cannot be followed.

@@ -40,6 +40,11 @@ std::size_t TracerGroup::useful(std::size_t processes) {
 TracerGroup::TracerGroup(const TracerOptions& options, const base::Clock& clock,
                          const std::vector<model::EventSink*>& sinks, base::Log& log)
     : options_(options), clock_(clock), log_(log), ticker_(options.tick) {
+  // Without the right to leave SCHED_IDLE again LOCAL is a risk in a machine at work: in attach
+  // mode only on request.
+  if (Placer::resolve(options_.placement) == PlacementPolicy::kOneWay) {
+    options_.placement = PlacementPolicy::kNormal;
+  }
   for (model::EventSink* sink : sinks) {
     members_.push_back(std::make_unique<Member>());
     members_.back()->sink = sink;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <string_view>
@@ -102,6 +103,20 @@ std::optional<int> last_cpu(base::Tid task) {
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), cpu);
   if (parsed.ec != std::errc{} || cpu < 0) return std::nullopt;
   return cpu;
+}
+
+std::optional<int> runnable_tasks() {
+  const base::UniqueFd file{::open("/proc/loadavg", O_RDONLY | O_CLOEXEC)};
+  std::array<char, 128> room{};
+  const ssize_t got = file.valid() ? ::read(file.get(), room.data(), room.size()) : -1;
+  if (got <= 0) return std::nullopt;
+  // "0.20 0.18 0.12 1/80 11206": the fourth word, up to the slash.
+  std::string_view text{room.data(), static_cast<std::size_t>(got)};
+  for (int word = 0; word < 3; ++word)
+    text.remove_prefix(std::min(text.find(' '), text.size() - 1) + 1);
+  int running = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), running);
+  return parsed.ec == std::errc{} ? std::optional{running} : std::nullopt;
 }
 
 char own_thread_state(base::Tid thread) {

@@ -45,6 +45,8 @@ bool may_leave_idle_class();
 // The CPU a task last ran on (proc(5), /proc/PID/stat field 39); nullopt if it is gone. Costs some
 // 5 µs.
 std::optional<int> last_cpu(base::Tid task);
+// How many tasks of the machine are able to run just now (proc(5), /proc/loadavg).
+std::optional<int> runnable_tasks();
 // The state letter of a thread of this process ("R" runnable); '\0' if it cannot be read.
 char own_thread_state(base::Tid thread);
 
