@@ -77,7 +77,7 @@ TEST_P(TasksTest, JobControlIsReportedToTheParent) {
 }
 
 TEST_P(TasksTest, AGroupStopTakesManyThreads) {
-  same_as_native({"jobs", "control", "200", "1"});
+  same_as_native({"jobs", "control", "80", "1"});
 }
 
 TEST_P(TasksTest, AStoppedProcessExecs) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <utility>
@@ -316,6 +317,12 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::MadeTask& made) {
   }
 
   const bool leaving = tracee.state == TraceeState::kLeaving;
+  const auto early = std::ranges::find(early_ends_, child, &EarlyEnd::tid);
+  if (early != early_ends_.end()) {
+    if (!leaving) emitter_.emit(pid, child, early->exit);
+    early_ends_.erase(early);
+    return go_on_after_making(std::move(stopped), leaving);
+  }
   Tracee* held = table_.find(child);
   if (held != nullptr && held->state == TraceeState::kHeld) {
     held->pid = pid;
@@ -334,7 +341,10 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::MadeTask& made) {
                                leaving ? TraceeState::kLeaving : TraceeState::kAttaching);
     added.own_stop_pending = tracee.style == kernel::TraceStyle::kAttach;
   }
-  // table_ may have moved its elements.
+  go_on_after_making(std::move(stopped), leaving);
+}
+
+void Tracer::go_on_after_making(Stopped stopped, bool leaving) {
   Tracee& maker = *table_.find(stopped.tid());
   if (leaving && !maker.own_stop_pending) return let_go(maker, std::move(stopped), 0);
   resume(maker, std::move(stopped));
@@ -386,7 +396,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Execed&) {
   }
   if (leader.state == TraceeState::kBeforeExec) {
     executed_ = true;
-    read_launch_report();
+    read_launch_report(stopped);
     leader.state = filtered_ ? TraceeState::kRunning : TraceeState::kInSyscall;
     leader.call_reported = false;
     emitter_.task_seen(leader.pid, leader.tid, base::Pid{::getpid()}, Emitter::Origin::kLaunched);

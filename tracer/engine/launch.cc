@@ -112,11 +112,12 @@ base::Result<base::Pid> Tracer::launch(const Command& command) {
 }
 
 // At the first exec, when everything the child had to tell is in its pipe.
-void Tracer::read_launch_report() {
+void Tracer::read_launch_report(const kernel::Stopped& stopped) {
   int code = 0;
   if (!filtered_ || ::read(exec_error_.get(), &code, sizeof code) != sizeof code || code >= 0)
     return;
   filtered_ = false;
+  static_cast<void>(kernel::set_options(stopped, tracee_options()));
   emitter_.use_set(options_.trace, false);
   emitter_.emit(root_, base::main_thread(root_),
                 model::Note{fmt::format("no filter could be installed ({}): every call stops",

@@ -67,6 +67,8 @@ base::Result<Outcome> Tracer::run(TickObserver& observer) {
         return base::system_error("waiting for tracees", base::Errno::last());
     }
   }
+  // Detaching is no work for the idle class, nor is what comes after.
+  placer_.finish();
   if (!table_.empty()) {
     detach_all(outcome.ended_by_signal ? "interrupted" : "asked to let go", outcome);
     outcome.detached = true;
@@ -102,8 +104,8 @@ void Tracer::dispatch(const kernel::WaitReport& report) {
     // removed may still report its exit.
     if (report.status.stopped()) {
       hold(report);
-    } else if (root_untraced_ && report.tid == base::main_thread(root_)) {
-      root_ended(report.status);
+    } else {
+      unknown_ended(report);
     }
     return;
   }
@@ -116,17 +118,29 @@ void Tracer::dispatch(const kernel::WaitReport& report) {
       stop);
 }
 
-// The command that had to be let go has ended as an ordinary child.
-void Tracer::root_ended(kernel::WaitStatus status) {
+// The command that had to be let go has ended as an ordinary child; or a task was killed so soon
+// that its maker's event is still to come.
+void Tracer::unknown_ended(const kernel::WaitReport& report) {
   const kernel::Stop stop =
-      kernel::classify(status, options_.style, kernel::SiginfoAnswer::kNotAsked);
+      kernel::classify(report.status, options_.style, kernel::SiginfoAnswer::kNotAsked);
+  model::TaskExit end;
   if (const auto* exit = std::get_if<kernel::Exited>(&stop)) {
-    root_exit_ = model::TaskExit{.signaled = false, .code = exit->status, .core_dumped = false};
+    end.code = exit->status;
   } else if (const auto* killed = std::get_if<kernel::Killed>(&stop)) {
-    root_exit_ = model::TaskExit{
-        .signaled = true, .code = killed->signo, .core_dumped = killed->core_dumped};
+    end = {.signaled = true, .code = killed->signo, .core_dumped = killed->core_dumped};
+  } else {
+    return;
   }
-  root_untraced_ = false;
+  if (root_untraced_ && report.tid == base::main_thread(root_)) {
+    root_exit_ = end;
+    root_untraced_ = false;
+    return;
+  }
+  // Others are tasks that an exec had removed already; their numbers will come again.
+  constexpr base::Nanoseconds kFresh = std::chrono::seconds{1};
+  const base::Instant now = clock_.now();
+  std::erase_if(early_ends_, [&](const EarlyEnd& early) { return now - early.at > kFresh; });
+  early_ends_.push_back({report.tid, end, now});
 }
 
 void Tracer::resume(Tracee& tracee, kernel::Stopped stopped, int signo) {

@@ -42,10 +42,16 @@ Placer::Placer(PlacementPolicy policy)
 
 Placer::~Placer() {
   watchdog_ = {};
+  finish();
+}
+
+void Placer::finish() {
   if (local_.load()) go_normal();
+  finished_ = true;
 }
 
 void Placer::on_stop(base::Tid tracee, base::Instant now, bool alone) {
+  if (finished_) return;
   progress_.fetch_add(1, std::memory_order_relaxed);
   if (rescued_.load(std::memory_order_relaxed)) {
     rescued_.store(false);

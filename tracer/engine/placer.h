@@ -34,6 +34,8 @@ class Placer {
   void on_stop(base::Tid tracee, base::Instant now, bool alone);
   // Right before each resume.
   void on_resume(base::Instant now) { resumed_ = now; }
+  // No more stops to come: class and CPU mask are put back, for good.
+  void finish();
   // The CPU the tracer shares with its tracee, -1 in NORMAL. From any thread: other threads of the
   // tool keep off it.
   int shared_cpu() const { return shared_cpu_.load(std::memory_order_relaxed); }
@@ -55,6 +57,7 @@ class Placer {
   std::optional<kernel::CpuSet> original_;
   base::Instant resumed_;
   std::uint64_t moves_ = 0;
+  bool finished_ = false;
   std::atomic<int> shared_cpu_{-1};
   std::atomic<std::uint64_t> progress_{0};
   std::atomic<bool> local_{false};

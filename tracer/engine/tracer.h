@@ -77,6 +77,11 @@ class Tracer {
   Counters counters() const { return {stops_, placer_.description()}; }
 
  private:
+  struct EarlyEnd {
+    base::Tid tid;
+    model::TaskExit exit;
+    base::Instant at;
+  };
   struct Requester {
     base::Tid tid;
     base::Pid target;
@@ -84,7 +89,7 @@ class Tracer {
 
   // ---- loop.cc
   void dispatch(const kernel::WaitReport& report);
-  void root_ended(kernel::WaitStatus status);
+  void unknown_ended(const kernel::WaitReport& report);
   void housekeeping();
   void obey_signals(Outcome& outcome, bool& leave);
   void resume(Tracee& tracee, kernel::Stopped stopped, int signo = 0);
@@ -114,12 +119,13 @@ class Tracer {
   std::optional<std::uint64_t> clone_flags(const Tracee& maker, const kernel::Stopped& stopped);
   void exit_call(Tracee& tracee, const syscalls::RawResult& result);
   void attached(Tracee& tracee, kernel::Stopped stopped);
+  void go_on_after_making(kernel::Stopped stopped, bool leaving);
   void hold(const kernel::WaitReport& report);
   void adopt(Tracee& held);
   void ended(Tracee& tracee, model::TaskExit exit);
 
   // ---- launch.cc
-  void read_launch_report();
+  void read_launch_report(const kernel::Stopped& stopped);
 
   // ---- ptrace_users.cc: tracees that want to trace
   bool step_aside(Tracee& tracee, kernel::Stopped& stopped, const syscalls::RawCall& call);
@@ -155,6 +161,8 @@ class Tracer {
   bool filtered_ = false;       // launch: a filter chooses where the tree stops
   // Stopped at the entry of a ptrace(2) call until the process it names is let go.
   std::vector<Requester> requesters_;
+  // Tasks that ended before their maker's event, of the last second.
+  std::vector<EarlyEnd> early_ends_;
   std::uint64_t stops_ = 0;
   std::size_t pictures_wanted_ = 0;  // SIGUSR1 since the last tick
 };
