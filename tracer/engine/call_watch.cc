@@ -141,7 +141,11 @@ std::vector<Event> CallWatch::look(const base::Clock& clock) {
   }
   if (entered) read_tables(start, events);
   const base::Instant end = clock.now();
-  next_look_ = end + std::max(options_.pause, options_.time_share * (end - start));
+  // On a busy machine a look takes long for reasons of others: few threads are looked at often.
+  constexpr base::Nanoseconds kAThread = std::chrono::milliseconds{1};
+  const base::Nanoseconds most =
+      options_.pause + static_cast<std::int64_t>(tasks_.size()) * kAThread;
+  next_look_ = end + std::clamp(options_.time_share * (end - start), options_.pause, most);
   return events;
 }
 
