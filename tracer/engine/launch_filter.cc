@@ -23,7 +23,7 @@ void add(LaunchFilter& filter, Sys id, std::vector<ArgCondition> conditions = {}
 
 // A bit of the flags of open(2) that makes it one for writing.
 void add_opens_for_writing(LaunchFilter& filter, Sys id, unsigned flags_index) {
-  for (const std::uint64_t access : {O_WRONLY, O_RDWR}) {
+  for (const unsigned access : {static_cast<unsigned>(O_WRONLY), static_cast<unsigned>(O_RDWR)}) {
     add(filter, id, {{.index = flags_index, .mask = O_ACCMODE, .value = access}});
   }
 }
@@ -89,7 +89,7 @@ LaunchFilter diagnosis_filter() {
   // A look that does not wait tells nothing.
   add(filter, Sys::poll, {{.index = 2, .value = 0, .differs = true}});
   for (const Sys id : {Sys::write, Sys::writev}) {
-    for (const std::uint64_t fd : {1, 2}) {
+    for (const std::uint64_t fd : {1U, 2U}) {
       add(filter, id, {{.index = 0, .mask = kInt, .value = fd}});
     }
   }
