@@ -4,9 +4,9 @@
 //   traceme  a child asks to be traced; its parent follows it from call to call
 //   attach   a parent attaches to its child, changes its memory and lets it go
 //   seize    the same with PTRACE_SEIZE, an interruption and a group-stop
-//   self     a child asks to be traced and goes on by itself, as programs do that will not be
-//   debugged parent   a child traces its parent for a while exec     a child asks to be traced and
-//   execs: its parent sees SIGTRAP
+//   self     a child asks to be traced and goes on: a program that will not be debugged
+//   parent   a child traces its parent for a while
+//   exec     a child asks to be traced and execs: its parent sees SIGTRAP
 // All of it is denied or changed while somebody else traces the same tasks.
 
 #include <sched.h>
@@ -67,12 +67,15 @@ int traceme(int, char**) {
 
 volatile long secret = 1;
 
-// A child that waits for its `secret` to change and ends with it.
+// A child that waits for its `secret` to change and ends with it. In a group of its own: in an
+// orphaned one, as that of a program whose shell has gone, SIGTSTP stops nobody (credentials(7)).
 pid_t keeper() {
-  return target::in_child([] {
+  const pid_t child = target::in_child([] {
     while (secret == 1) ::sched_yield();
     return static_cast<int>(secret);
   });
+  if (::setpgid(child, child) != 0) target::fail("setpgid");
+  return child;
 }
 
 int attach(int, char**) {
