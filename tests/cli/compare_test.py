@@ -45,11 +45,11 @@ class Compare(Case):
 
     def test_the_hanging_birth_case_equals_itself_and_not_its_healthy_twin(self):
         python = sorted(interpreters().items())[-1][1]
-        first = self.record("first.rec", python, SEED, 200000, 3)
-        second = self.record("second.rec", python, SEED, 200000, 3)
+        first = self.record("first.rec", python, SEED, 200000, 6)
+        second = self.record("second.rec", python, SEED, 200000, 6)
         result = stucktrace("compare", first, second)
         self.assertEqual(result.returncode, 0, result.stdout)
-        healthy = self.record("healthy.rec", python, SEED, 1000, 3)
+        healthy = self.record("healthy.rec", python, SEED, 1000, 6)
         result = stucktrace("compare", first, healthy)
         self.assertEqual(result.returncode, EXIT_DIFFERS, result.stdout)
         self.assertIn("pipe-full-after-announce", result.stdout)

@@ -1,9 +1,10 @@
 """Every bundled target: the hang is found by its rule, the healthy twin is left alone."""
 import os
 import signal
+import subprocess
 
-from harness import (EXIT_FAILURE, EXIT_STUCK, STUCKTRACE, TARGETS, Background, Case, children, main, report_of,
-                     status_field, stucktrace, task_states, wait_until)
+from harness import (EXIT_FAILURE, EXIT_STUCK, PATIENCE, STUCKTRACE, TARGETS, Background, Case, children, main,
+                     report_of, status_field, stucktrace, task_states, wait_until)
 
 
 def demos():
@@ -91,10 +92,18 @@ class Attach(Case):
                     lambda: list(task_states(target.pid).values()) == [("S", "0")]))
 
     def test_a_target_that_ends_ends_the_trace(self):
-        with Background(["sleep", "1"]) as target:
-            result = stucktrace("attach", target.pid)
-            self.assertEqual(result.returncode, 0, result.stderr)
-            self.assertIn("exits with status 0", result.stdout)
+        # It ends when it may: not before it is traced, however long that takes.
+        os.mkfifo(self.path("may-end"))
+        with Background(["sh", "-c", "read line < \"$1\"", "sh", self.path("may-end")]) as target:
+            with subprocess.Popen([STUCKTRACE, "attach", str(target.pid)], encoding="utf-8",
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tracer:
+                self.assertTrue(wait_until(
+                    lambda: status_field(target.pid, "TracerPid") == str(tracer.pid)))
+                with open(self.path("may-end"), "w") as fifo:
+                    fifo.write("now\n")
+                output, errors = tracer.communicate(timeout=PATIENCE)
+            self.assertEqual(tracer.returncode, 0, errors)
+            self.assertIn("exits with status 0", output)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,9 @@ void EventPump::work(const std::function<int()>& shared_cpu) {
     if (now >= next_tick) {
       next_tick = now + kTick;
       if (picture_wanted_.exchange(false)) session_.want_picture();
-      if (session_.on_tick(now) == engine::Directive::kDetach) detach_wanted_.store(true);
+      engine::EventQueue* next = oldest();
+      const base::Instant seen = next == nullptr ? now : std::min(now, next->front()->at);
+      if (session_.on_tick(now, seen) == engine::Directive::kDetach) detach_wanted_.store(true);
     }
     session_.flush_lines();
     // Sleeping on the first of several is as good as on any: it is a nap of milliseconds.

@@ -11,6 +11,10 @@
 #include "tracer/render/text_report.h"
 
 namespace stucktrace::cli {
+namespace {
+// How far behind the tracee the session may be and still count as up to date.
+constexpr base::Nanoseconds kInStep = std::chrono::milliseconds{50};
+}  // namespace
 
 std::string host_description() {
   utsname name{};
@@ -62,6 +66,7 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
 }
 
 void LiveSession::accept(model::Event& event) {
+  use_sample_of(event.at);
   event.sequence = ++sequence_;
   // A sample put in between carries a time at which the tracer's next event may have been on its
   // way already.
@@ -86,7 +91,7 @@ void LiveSession::flush_lines() {
   lines_.clear();
 }
 
-engine::Directive LiveSession::on_tick(base::Instant now) {
+engine::Directive LiveSession::on_tick(base::Instant now, base::Instant seen) {
   if (timeline_) timeline_->tick(now);
   if (writer_) {
     writer_->flush();
@@ -96,9 +101,13 @@ engine::Directive LiveSession::on_tick(base::Instant now) {
                fmt::format("recording stopped: {}; the trace goes on", failure->message()));
     }
   }
-  look_up_calls();
-  take_sample();
-  if (!sampler_.busy() && (watch_.due(now) || picture_wanted_)) {
+  // A look at calls that are open now would come before events that ended them.
+  if (now - seen < kInStep) look_up_calls();
+  // The tasks that it shows have been told by now.
+  if (auto first = std::exchange(first_sample_, std::nullopt)) use_sample(std::move(*first));
+  if (!sample_) sample_ = sampler_.take();
+  use_sample_of(seen);
+  if (!sampler_.busy() && !sample_ && (watch_.due(seen) || picture_wanted_)) {
     sampler_.request({.roots = roots_, .settle = settings_.settle});
   }
   if (let_go_ || (plan_.time_limit && now - started_ >= *plan_.time_limit)) {
@@ -112,9 +121,13 @@ void LiveSession::look_up_calls() {
   for (model::Event& event : call_watch_->look(clock_)) accept(event);
 }
 
-void LiveSession::take_sample() {
-  if (auto first = std::exchange(first_sample_, std::nullopt)) use_sample(std::move(*first));
-  if (auto sample = sampler_.take()) use_sample(std::move(*sample));
+// What a sample shows is judged by what had happened till then, no less and, as far as it is in
+// time, no more.
+void LiveSession::use_sample_of(base::Instant seen) {
+  if (!sample_ || sample_->now->taken_at > seen) return;
+  model::Sample sample = std::move(*sample_);
+  sample_.reset();
+  use_sample(std::move(sample));
 }
 
 void LiveSession::use_sample(model::Sample sample) {
@@ -134,7 +147,8 @@ void LiveSession::use_sample(model::Sample sample) {
   }
   // Only a sample that says something belongs into the trace: it is what a replay diagnoses again.
   if (diagnosis.findings.empty()) return;
-  model::Event event{0, clock_.now(), base::Pid{}, base::Tid{}, std::move(sample)};
+  const base::Instant taken_at = sample.now->taken_at;
+  model::Event event{0, taken_at, base::Pid{}, base::Tid{}, std::move(sample)};
   accept(event);
 }
 

@@ -43,8 +43,9 @@ class LiveSession final {
   void accept(model::Event& event);
   // No further event is at hand: what was printed goes out.
   void flush_lines();
-  // About every tick, with everything accepted that had happened till then.
-  engine::Directive on_tick(base::Instant now);
+  // About every tick. What has happened up to `seen` has been accepted; it is `now` unless the
+  // tracee is quicker than this thread.
+  engine::Directive on_tick(base::Instant now, base::Instant seen);
   // The user asks for the present picture.
   void want_picture() { picture_wanted_ = true; }
 
@@ -69,7 +70,7 @@ class LiveSession final {
         watch_(settings.diagnosis.stuck_after) {}
   void on_event(const model::Event& event);
   void look_up_calls();
-  void take_sample();
+  void use_sample_of(base::Instant seen);
   void use_sample(model::Sample sample);
   void tell_news();
 
@@ -92,6 +93,7 @@ class LiveSession final {
   base::Instant last_event_;
   std::uint64_t sequence_ = 0;
   std::optional<model::Sample> first_sample_;
+  std::optional<model::Sample> sample_;  // to be judged once its past has been accepted
   bool picture_wanted_ = false;
   bool let_go_ = false;
   bool told_recording_failure_ = false;
