@@ -1,4 +1,4 @@
-// usage: tracers traceme | attach | seize | self | parent | exec
+// usage: tracers traceme | attach | seize | self | parent | exec | untraced
 //
 // Programs that use ptrace themselves; after go:
 //   traceme  a child asks to be traced; its parent follows it from call to call
@@ -7,14 +7,21 @@
 //   self     a child asks to be traced and goes on: a program that will not be debugged
 //   parent   a child traces its parent for a while
 //   exec     a child asks to be traced and execs: its parent sees SIGTRAP
+//   untraced a task made with CLONE_UNTRACED, which shares all memory, attaches to the threads of
+//            its maker, looks at one and lets them go, as a leak checker does
 // All of it is denied or changed while somebody else traces the same tasks.
 
+#include <elf.h>
 #include <sched.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 
+#include <atomic>
 #include <cstdint>
+#include <thread>
+#include <vector>
 
 #include "target/target.h"
 
@@ -151,6 +158,60 @@ int exec(int, char**) {
   return 0;
 }
 
+// Shared with the task that traces.
+struct Looker {
+  pid_t maker = 0;
+  pid_t thread = 0;
+  long attached = 0;
+  long registers_read = 0;
+  int stop_signal = 0;
+};
+
+int look_at_maker(void* argument) {
+  auto& looker = *static_cast<Looker*>(argument);
+  for (const pid_t tid : {looker.maker, looker.thread}) {
+    if (::ptrace(PTRACE_ATTACH, tid, nullptr, nullptr) != 0) continue;
+    ++looker.attached;
+    int status = 0;
+    while (::waitpid(tid, &status, __WALL) < 0 && errno == EINTR) {
+    }
+    looker.stop_signal = WSTOPSIG(status);
+    user_regs_struct registers = {};
+    iovec io{&registers, sizeof registers};
+    looker.registers_read += ::ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &io) == 0;
+    ::ptrace(PTRACE_DETACH, tid, nullptr, nullptr);
+  }
+  return 0;
+}
+
+int untraced(int, char**) {
+  target::start();
+  Looker looker;
+  looker.maker = ::getpid();
+  std::atomic<pid_t> tid{0};
+  std::atomic<bool> enough{false};
+  std::thread other([&] {
+    tid.store(::gettid());
+    while (!enough.load()) ::sched_yield();
+  });
+  while (tid.load() == 0) ::sched_yield();
+  looker.thread = tid.load();
+  std::vector<char> stack(std::size_t{256} * 1024);
+  const int task = ::clone(look_at_maker, stack.data() + stack.size(),
+                           CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED, &looker);
+  if (task < 0) target::fail("clone");
+  int status = 0;
+  while (::waitpid(task, &status, __WALL) < 0 && errno == EINTR) {
+  }
+  target::say_status("looker", status);
+  target::say("attached %ld registers %ld stop %d", looker.attached, looker.registers_read,
+              looker.stop_signal);
+  enough.store(true);
+  other.join();
+  target::say("written after all that, with a filter or without");
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -159,6 +220,7 @@ int main(int argc, char** argv) {
                               {"seize", seize},
                               {"self", self},
                               {"parent", parent},
-                              {"exec", exec}},
+                              {"exec", exec},
+                              {"untraced", untraced}},
                              argc, argv);
 }

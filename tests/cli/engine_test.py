@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 import unittest
 
@@ -54,11 +55,34 @@ class Filter(Case):
         self.assertIn("exit_group(3)", by_itself.stderr)
         self.assertIn("as with --no-seccomp", by_itself.stderr)
 
-    def test_under_a_filter_ptrace_is_refused_and_said_to_be(self):
-        code = "import ctypes; print(ctypes.CDLL(None).ptrace(0, 0, 0, 0))"
-        result = stucktrace("run", "--", *python(code))
-        self.assertEqual(result.stdout, "-1\n")
-        self.assertIn("--no-seccomp", result.stderr)
+    def test_who_traces_under_a_filter_gets_what_it_wants(self):
+        if not os.path.exists("/usr/bin/strace"):
+            self.skipTest("strace is not installed")
+        for options in ([], ["-e", "trace=all", "--no-seccomp"], ["-e", "trace=write,%process"]):
+            with self.subTest(options):
+                result = stucktrace("run", *options, "--", "sh", "-c",
+                                    "strace -f -qq -o '%s' sh -c '(exit 3); echo inner'; echo $?"
+                                    % self.path("inner"))
+                self.assertEqual(result.stdout, "inner\n0\n", result.stderr)
+                self.assertIn(": let go", result.stderr)
+                with open(self.path("inner")) as file:
+                    self.assertRegex(file.read(), r"exit_group\(3\)")
+
+    def test_a_leak_checker_finds_what_it_finds_without_a_tracer(self):
+        program = self.path("leaks")
+        for name, code, status in (("clean", "free(malloc(9)); return 0;", 0),
+                                   ("leaky", "void *volatile p = malloc(9); p = 0; return p != 0;", 23)):
+            built = subprocess.run(["gcc", "-fsanitize=address", "-xc", "-", "-o", program],
+                                   input="#include <stdlib.h>\nint main(void) { %s }\n" % code,
+                                   encoding="utf-8", stderr=subprocess.PIPE)
+            if built.returncode != 0:
+                self.skipTest("no sanitized program can be built")
+            environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:exitcode=23")
+            for options in ([], ["--no-seccomp"], ["-e", "trace=all"]):
+                with self.subTest(name=name, options=options):
+                    result = stucktrace("run", "-q", *options, "--", program, env=environment)
+                    self.assertEqual(result.returncode, status, result.stderr)
+                    self.assertEqual("9 byte(s) leaked" in result.stderr, status != 0, result.stderr)
 
     def test_a_killed_tracer_takes_a_filtered_tree_along(self):
         for options, survives in ((["--no-seccomp"], True), ([], False),

@@ -5,14 +5,7 @@
 namespace stucktrace::test {
 namespace {
 
-class PtraceUsersTest : public TransparencyTest {
- protected:
-  void SetUp() override {
-    if (GetParam() == Mode::kSeccomp) {
-      GTEST_SKIP() << "what a filter holds needs its tracer and cannot be let go (README, limits)";
-    }
-  }
-};
+class PtraceUsersTest : public TransparencyTest {};
 INSTANTIATE_TEST_SUITE_P(Modes, PtraceUsersTest, testing::ValuesIn(kAllModes), mode_name);
 
 TEST_P(PtraceUsersTest, AChildThatAsksToBeTraced) {
@@ -33,6 +26,11 @@ TEST_P(PtraceUsersTest, AProgramThatWillNotBeDebugged) {
 
 TEST_P(PtraceUsersTest, AChildThatTracesItsParent) {
   same_as_native({"tracers", "parent"});
+}
+
+// As a leak checker does it (target/tracers.cc).
+TEST_P(PtraceUsersTest, AnUntracedTaskThatTracesItsMaker) {
+  same_as_native({"tracers", "untraced"});
 }
 
 TEST_P(PtraceUsersTest, ATracedChildThatExecs) {

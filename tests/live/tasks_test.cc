@@ -39,16 +39,11 @@ TEST_P(TasksTest, StormsOfVforkAndSpawn) {
   same_as_native({"tasks", "spawns"});
 }
 
-// A filter is inherited all the same, and its calls need a tracer (README, limits).
-constexpr const char* kUntraced = "a task made with CLONE_UNTRACED cannot live under the filter";
-
 TEST_P(TasksTest, OddCloneFlagsAndExitSignals) {
-  if (GetParam() == Mode::kSeccomp) GTEST_SKIP() << kUntraced;
   same_as_native({"tasks", "clones"});
 }
 
 TEST_P(TasksTest, AnUntracedThreadThatExecs) {
-  if (GetParam() == Mode::kSeccomp) GTEST_SKIP() << kUntraced;
   same_as_native({"tasks", "untraced_exec"});
 }
 

@@ -75,6 +75,7 @@ void Tracer::on_leaving(const kernel::WaitReport& report) {
 }
 
 void Tracer::let_go(Tracee& tracee, Stopped stopped, int signo) {
+  put_clone_flags_back(tracee, stopped);
   if (tracee.own_stop_pending) {
     static_cast<void>(kernel::resume(std::move(stopped), kernel::Resume::kFreely, signo));
     return;  // its own SIGSTOP has to come first

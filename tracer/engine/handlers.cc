@@ -116,7 +116,9 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SyscallStop&) {
     const RawCall call = syscalls::unfolded(info->call, kernel::ProcessMemory(tracee.tid));
     enter_call(tracee, call);
     if (step_aside(tracee, stopped, call)) return;
+    follow_untraced_clone(tracee, stopped, call);
   } else if (info->op == kernel::SyscallInfo::Op::kExit) {
+    put_clone_flags_back(tracee, stopped);
     exit_call(tracee, info->result);
   }
   resume(tracee, std::move(stopped));
@@ -167,6 +169,7 @@ void Tracer::exit_call(Tracee& tracee, const RawResult& result) {
 void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SeccompStop&) {
   if (tracee.state == TraceeState::kLeaving) return let_go(tracee, std::move(stopped), 0);
   if (tracee.state == TraceeState::kBeforeExec) return resume(tracee, std::move(stopped));
+  if (tracee.preparing && prepare(tracee, stopped)) return;
   const auto info = kernel::syscall_info(stopped);
   if (!info || info->op != kernel::SyscallInfo::Op::kSeccomp) {
     return resume(tracee, std::move(stopped));
@@ -180,10 +183,12 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SeccompStop&) {
   const RawCall call = syscalls::unfolded(info->call, kernel::ProcessMemory(tracee.tid));
   enter_call(tracee, call);
   if (step_aside(tracee, stopped, call)) return;
+  follow_untraced_clone(tracee, stopped, call);
   // What never returns, or nobody asked for, needs no second stop.
   const syscalls::SyscallRow* row = syscalls::find_row(call.abi, call.number);
   const bool returns = row == nullptr || !row->has(syscalls::Trait::kNeverReturns);
-  if (!tracee.call_reported || !returns) tracee.state = TraceeState::kRunning;
+  const bool to_its_end = (tracee.call_reported && returns) || tracee.own_clone_flags;
+  if (!to_its_end) tracee.state = TraceeState::kRunning;
   resume(tracee, std::move(stopped));
 }
 
@@ -238,6 +243,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::GroupStopped& sto
     return let_go(tracee, std::move(stopped), 0);
   }
   if (tracee.state == TraceeState::kBeforeExec) return resume(tracee, std::move(stopped));
+  if (tracee.preparing && prepare(tracee, stopped)) return;
   if (tracee.state != TraceeState::kGroupStopped) {
     emitter_.emit(tracee.pid, tracee.tid, model::GroupStop{stop.signo});
   }
@@ -256,6 +262,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::GroupStopped& sto
 }
 
 void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Trapped&) {
+  if (tracee.preparing && prepare(tracee, stopped)) return;
   switch (tracee.state) {
     case TraceeState::kAttaching:
       return attached(tracee, std::move(stopped));
@@ -273,6 +280,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Trapped&) {
 }
 
 void Tracer::attached(Tracee& tracee, Stopped stopped) {
+  put_clone_flags_back(tracee, stopped);
   tracee.state = TraceeState::kRunning;
   // PTRACE_ATTACH takes no options; without TRACESYSGOOD a syscall-stop would read as a SIGTRAP.
   if (tracee.style == kernel::TraceStyle::kAttach)
@@ -292,6 +300,8 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::MadeTask& made) {
   const auto message = kernel::event_message(stopped);
   if (!message) return;
   const base::Tid child{static_cast<std::int32_t>(*message)};
+  const std::optional<std::uint64_t> own_flags = tracee.own_clone_flags;
+  put_clone_flags_back(tracee, stopped);
   std::optional<std::uint64_t> flags = clone_flags(tracee, stopped);
   if (!flags) {
     const auto status = procfs_.status(base::Pid{child.value()}, child);
@@ -329,6 +339,8 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::MadeTask& made) {
     held->style = tracee.style;
     Stopped child_stopped = std::move(*held->parked);
     held->parked.reset();
+    held->own_clone_flags = own_flags;
+    put_clone_flags_back(*held, child_stopped);
     if (leaving) {
       held->state = TraceeState::kLeaving;
       let_go(*held, std::move(child_stopped), 0);
@@ -340,6 +352,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::MadeTask& made) {
     Tracee& added = table_.add(child, pid, tracee.style,
                                leaving ? TraceeState::kLeaving : TraceeState::kAttaching);
     added.own_stop_pending = tracee.style == kernel::TraceStyle::kAttach;
+    added.own_clone_flags = own_flags;
   }
   go_on_after_making(std::move(stopped), leaving);
 }

@@ -60,11 +60,10 @@ base::Result<base::Pid> Tracer::launch(const Command& command) {
   const std::vector<char*> argv = pointers(command.argv);
   const std::vector<char*> shell_argv = pointers(shell_words);
 
-  kernel::FilterProgram filter;
   if (options_.filter) {
     auto built = kernel::build_filter(options_.filter->rules);
     if (!built) return base::Failure{built.error()};
-    filter = std::move(*built);
+    program_ = std::move(*built);
     filtered_ = true;
     emitter_.use_set(options_.filter->trace, true);
   }
@@ -72,7 +71,7 @@ base::Result<base::Pid> Tracer::launch(const Command& command) {
   if (child < 0) return base::system_error("starting a process", base::Errno::last());
   if (child == 0) {
     become(command.path.c_str(), argv.data(), shell_argv.data(), ticker_.original_mask(),
-           command.restore_sigpipe, error_end.get(), filter);
+           command.restore_sigpipe, error_end.get(), program_);
   }
   const base::Pid pid{child};
   const base::Tid tid = base::main_thread(pid);

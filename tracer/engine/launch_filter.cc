@@ -1,6 +1,7 @@
 #include "tracer/engine/launch_filter.h"
 
 #include <fcntl.h>
+#include <sched.h>
 
 #include <initializer_list>
 
@@ -28,7 +29,13 @@ void add_opens_for_writing(LaunchFilter& filter, Sys id, unsigned flags_index) {
   }
 }
 
-// A tracee that wants to trace must be told why it cannot; not an event by itself.
+// A task that is not traced could not make the calls of the filter; not an event by itself.
+void add_untraced_clone(LaunchFilter& filter) {
+  filter.rules.push_back(
+      {Sys::clone, {{.index = 0, .mask = CLONE_UNTRACED, .value = CLONE_UNTRACED}}});
+}
+
+// A tracee that wants to trace is given what it wants; not an event by itself.
 void add_ptrace(LaunchFilter& filter) {
   for (const std::uint64_t request :
        {kernel::kRequestTraceMe, kernel::kRequestAttach, kernel::kRequestSeize}) {
@@ -96,6 +103,7 @@ LaunchFilter diagnosis_filter() {
   add_opens_for_writing(filter, Sys::open, 1);
   add_opens_for_writing(filter, Sys::openat, 2);
   add_ptrace(filter);
+  add_untraced_clone(filter);
   return filter;
 }
 
@@ -106,6 +114,7 @@ LaunchFilter filter_for(const syscalls::TraceSet& set) {
     if (set.contains(row.id)) filter.rules.push_back({row.id, {}});
   }
   if (!set.contains(Sys::ptrace)) add_ptrace(filter);
+  if (!set.contains(Sys::clone)) add_untraced_clone(filter);
   return filter;
 }
 

@@ -41,13 +41,18 @@ Tracer::~Tracer() {
 base::Result<Outcome> Tracer::run(TickObserver& observer) {
   Outcome outcome;
   bool leave = false;
-  while ((!table_.empty() || root_untraced_) && !leave) {
+  while ((!table_.empty() || root_untraced_ || passer_.busy()) && !leave) {
     if (beat_.take_tick()) {
       housekeeping();
       obey_signals(outcome, leave);
       for (; pictures_wanted_ > 0; --pictures_wanted_) observer.on_picture_wanted();
       if (observer.on_tick(clock_.now()) == Directive::kDetach) leave = true;
       if (leave) break;
+    }
+    if (table_.empty() && !root_untraced_) {
+      // Those that were let go need us for their filter.
+      passer_.wait(options_.tick);
+      continue;
     }
     kernel::WaitReport report;
     switch (waiter_.next(WaitHow::kBlock, report, table_.size() == 1)) {
@@ -145,6 +150,8 @@ void Tracer::unknown_ended(const kernel::WaitReport& report) {
 
 void Tracer::resume(Tracee& tracee, kernel::Stopped stopped, int signo) {
   placer_.on_resume(clock_.now());
+  // Any stop takes the place of one that was asked for (ptrace_stop() in kernel/signal.c).
+  if (tracee.preparing) static_cast<void>(kernel::interrupt(tracee.tid));
   // With a filter only a call it has picked runs to a syscall-stop, its exit.
   const bool free_run = tracee.state == TraceeState::kBeforeExec ||
                         (filtered_ && tracee.state != TraceeState::kInSyscall);

@@ -1,8 +1,12 @@
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "tracer/engine/tracer.h"
+#include "tracer/engine/woken_call.h"
+#include "tracer/kernel/filter_listener.h"
 
 // A task has one tracer (ptrace(2)). A debugger or test harness inside the tree would find its
 // targets taken: what it wants to trace is let go, so that it works as it does without us.
@@ -13,51 +17,143 @@ using kernel::Stopped;
 using syscalls::RawCall;
 using syscalls::Sys;
 
+namespace {
+
+bool asks_to_trace(std::uint64_t request) {
+  return request == kernel::kRequestTraceMe || request == kernel::kRequestAttach ||
+         request == kernel::kRequestSeize;
+}
+
+}  // namespace
+
 // True if the stop is dealt with: the task was let go, or waits at the entry of its call.
 bool Tracer::step_aside(Tracee& tracee, Stopped& stopped, const RawCall& call) {
   if (syscalls::sys_of(call.abi, call.number) != Sys::ptrace) return false;
   const std::uint64_t request = call.args[0];
+  if (!asks_to_trace(request)) return false;
   const bool wants_own_parent = request == kernel::kRequestTraceMe;
-  if (!wants_own_parent && request != kernel::kRequestAttach && request != kernel::kRequestSeize) {
-    return false;
+  const Tracee* wanted = &tracee;
+  if (!wants_own_parent) {
+    const base::Tid target{static_cast<std::int32_t>(call.args[1])};
+    wanted = table_.find(target);
+    if (wanted == nullptr) {
+      const auto threads = table_.threads_of(base::Pid{target.value()});  // its main one has ended
+      if (!threads.empty()) wanted = table_.find(threads.front());
+    }
+    // Nothing of ours, or one of its own threads, which nobody may trace.
+    if (wanted == nullptr || wanted->pid == tracee.pid) return false;
   }
-  const base::Pid target =
-      wants_own_parent ? tracee.pid : base::Pid{static_cast<std::int32_t>(call.args[1])};
-  const Tracee* wanted = table_.find(base::main_thread(target));
-  if (!wants_own_parent && wanted == nullptr) {
-    wanted = table_.find(base::Tid{target.value()});  // a thread other than the main one
-    if (wanted == nullptr) return false;              // nothing of ours
-  }
-  if (filtered_) {
-    // Without a tracer its filtered calls would fail: it cannot be let go.
+  if (filtered_ && (tracee.stays_traced || options_.style != kernel::TraceStyle::kSeize)) {
     emitter_.emit(tracee.pid, tracee.tid,
-                  model::Note{fmt::format("process {} uses ptrace(2), which fails while a filter "
-                                          "is on: run with --no-seccomp",
+                  model::Note{fmt::format("process {} uses ptrace(2), which fails under this "
+                                          "filter: run with --no-seccomp",
                                           tracee.pid)});
     return false;
   }
+  const base::Pid owner = wanted->pid;
   emitter_.emit(tracee.pid, tracee.tid,
                 model::Note{wants_own_parent
                                 ? fmt::format("process {} asks to be traced by its parent: let go",
                                               tracee.pid)
-                                : fmt::format("process {} traces {}: let go", tracee.pid, target)});
+                                : fmt::format("process {} traces {}: let go", tracee.pid, owner)});
   if (wants_own_parent) {
-    // Detached at the entry, the call itself then runs and finds the task untraced.
-    emitter_.emit(tracee.pid, tracee.tid, model::Detached{"uses ptrace itself"});
-    tracee.own_stop_pending = false;
-    if (root_ && tracee.tid == base::main_thread(root_)) root_untraced_ = true;
-    let_go(tracee, std::move(stopped), 0);
+    let_go_to_its_parent(tracee, std::move(stopped));
     return true;
   }
-  const base::Pid owner = wanted->pid;
-  requesters_.push_back({tracee.tid, owner});
+  requesters_.push_back({tracee.tid, owner, !filtered_});
   tracee.state = TraceeState::kRequesting;
   tracee.parked = std::move(stopped);
-  let_go_for(tracee, owner);
+  if (filtered_) {
+    prepare_thread_of(owner, tracee.tid);
+  } else {
+    let_go_for(tracee, owner);
+  }
   return true;
 }
 
-void Tracer::let_go_for(Tracee& requester, base::Pid target) {
+// Detached at the entry, the call itself then runs and finds the task untraced.
+void Tracer::let_go_to_its_parent(Tracee& tracee, Stopped stopped) {
+  if (filtered_) {
+    if (const auto fit = make_fit(stopped, false); !fit) {
+      tracee.stays_traced = true;
+      tracee.state = TraceeState::kRunning;
+      return resume(tracee, std::move(stopped));
+    }
+  }
+  emitter_.emit(tracee.pid, tracee.tid, model::Detached{"uses ptrace itself"});
+  tracee.own_stop_pending = false;
+  if (root_ && tracee.tid == base::main_thread(root_)) root_untraced_ = true;
+  let_go(tracee, std::move(stopped), 0);
+}
+
+// The filter outlasts us: without a tracer its calls would fail. They ask a listener from now on.
+base::Result<void> Tracer::make_fit(const Stopped& stopped, bool whole_process) {
+  return kernel::put_asking_filter(
+      stopped, kernel::asking_listener(program_), whole_process,
+      [this](base::UniqueFd listener) { passer_.add(std::move(listener)); });
+}
+
+// One thread of the process can do it for all, in a stop that suits (on(Trapped) and its like).
+void Tracer::prepare_thread_of(base::Pid target, base::Tid requester) {
+  Tracee* chosen = nullptr;
+  for (const base::Tid tid : table_.threads_of(target)) {
+    Tracee& thread = *table_.find(tid);
+    const bool can_stop = thread.state == TraceeState::kRunning ||
+                          thread.state == TraceeState::kInSyscall ||
+                          thread.state == TraceeState::kGroupStopped;
+    if (tid == requester || !can_stop) continue;
+    if (thread.preparing) return;
+    chosen = &thread;
+    const auto stat = procfs_.stat(thread.pid, thread.tid);
+    if (stat && stat->state != 'D') break;  // the parent of a vfork(2) stops when its child is done
+  }
+  if (chosen == nullptr) return;  // one that is on its way to its first stop: asked again then
+  chosen->preparing = true;
+  static_cast<void>(kernel::interrupt(chosen->tid));
+}
+
+// False if nobody waits for it any more.
+bool Tracer::prepare(Tracee& tracee, Stopped& stopped) {
+  tracee.preparing = false;
+  const base::Pid target = tracee.pid;
+  const auto request = std::ranges::find_if(requesters_, [&](const Requester& candidate) {
+    return candidate.target == target && !candidate.fit;
+  });
+  const Tracee* requester = request == requesters_.end() ? nullptr : table_.find(request->tid);
+  if (requester == nullptr) return false;
+  static_cast<void>(undo_wake(stopped));
+  if (const auto fit = make_fit(stopped, true); !fit) {
+    cannot_let_go(target, fit.error().message());
+    tracee.state = TraceeState::kRunning;
+    resume(tracee, std::move(stopped));
+    return true;
+  }
+  for (Requester& waiting : requesters_) {
+    if (waiting.target == target) waiting.fit = true;
+  }
+  tracee.parked = std::move(stopped);
+  let_go_for(*requester, target);
+  return true;
+}
+
+void Tracer::cannot_let_go(base::Pid target, const std::string& why) {
+  std::erase_if(requesters_, [&](const Requester& request) {
+    if (request.target != target) return false;
+    Tracee* tracee = table_.find(request.tid);
+    if (tracee == nullptr || tracee->state != TraceeState::kRequesting) return true;
+    emitter_.emit(tracee->pid, tracee->tid,
+                  model::Note{fmt::format("process {} stays traced ({}), so that the ptrace(2) of "
+                                          "process {} fails: run with --no-seccomp",
+                                          target, why, tracee->pid)});
+    Stopped stopped = std::move(*tracee->parked);
+    tracee->parked.reset();
+    tracee->state = TraceeState::kInSyscall;
+    resume(*tracee, std::move(stopped));
+    return true;
+  });
+}
+
+void Tracer::let_go_for(const Tracee& requester, base::Pid target) {
   if (root_ && target == root_) root_untraced_ = true;
   for (const base::Tid tid : table_.threads_of(target)) {
     if (tid == requester.tid) continue;
@@ -85,6 +181,8 @@ void Tracer::resume_requesters() {
     const bool held =
         std::ranges::any_of(others, [&](base::Tid tid) { return tid != request.tid; });
     if (waits && held) {
+      // The thread that was asked may have ended.
+      if (!request.fit) prepare_thread_of(request.target, request.tid);
       ++i;
       continue;
     }
@@ -94,6 +192,25 @@ void Tracer::resume_requesters() {
     tracee->parked.reset();
     tracee->state = TraceeState::kInSyscall;
     resume(*tracee, std::move(stopped));
+  }
+}
+
+// A task made with CLONE_UNTRACED would be missing in the picture, could not make the calls of the
+// filter, and, where it is there to trace its maker, find it taken: it is followed like any other.
+// The program finds its argument as it gave it.
+void Tracer::follow_untraced_clone(Tracee& tracee, const Stopped& stopped, const RawCall& call) {
+  if (syscalls::sys_of(call.abi, call.number) != Sys::clone) return;
+  const std::uint64_t flags = call.args[0];
+  if ((flags & CLONE_UNTRACED) == 0) return;
+  if (kernel::set_argument(stopped, 0, flags & ~std::uint64_t{CLONE_UNTRACED})) {
+    tracee.own_clone_flags = flags;
+  }
+}
+
+void Tracer::put_clone_flags_back(Tracee& tracee, const Stopped& stopped) {
+  const auto flags = std::exchange(tracee.own_clone_flags, std::nullopt);
+  if (flags && kernel::kArgumentsOutliveCall) {
+    static_cast<void>(kernel::set_argument(stopped, 0, *flags));
   }
 }
 

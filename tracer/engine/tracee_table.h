@@ -42,6 +42,12 @@ struct Tracee {
   // Where its time has gone, at the entry of `call`; only where calls are measured.
   std::optional<kernel::TaskTimes> times;
   std::optional<kernel::TaskTimes::Reading> at_entry;
+  // Asked to stop, so that its process can be made fit to live untraced under its filter.
+  bool preparing = false;
+  // Could not be: it stays traced whatever ptrace(2) call it makes.
+  bool stays_traced = false;
+  // The flags of the clone(2) it is in, as the program gave them, where we changed them.
+  std::optional<std::uint64_t> own_clone_flags;
   std::optional<kernel::Stopped> parked;
   base::Instant held_since;
 };

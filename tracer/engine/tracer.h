@@ -9,12 +9,14 @@
 #include "tracer/base/log.h"
 #include "tracer/base/result.h"
 #include "tracer/base/unique_fd.h"
+#include "tracer/engine/call_passer.h"
 #include "tracer/engine/emitter.h"
 #include "tracer/engine/options.h"
 #include "tracer/engine/placer.h"
 #include "tracer/engine/ticker.h"
 #include "tracer/engine/tracee_table.h"
 #include "tracer/kernel/procfs.h"
+#include "tracer/kernel/seccomp_filter.h"
 #include "tracer/kernel/stop.h"
 #include "tracer/kernel/waiter.h"
 #include "tracer/model/event.h"
@@ -85,6 +87,7 @@ class Tracer {
   struct Requester {
     base::Tid tid;
     base::Pid target;
+    bool fit = false;  // the target's threads are on their way out
   };
 
   // ---- loop.cc
@@ -129,8 +132,16 @@ class Tracer {
 
   // ---- ptrace_users.cc: tracees that want to trace
   bool step_aside(Tracee& tracee, kernel::Stopped& stopped, const syscalls::RawCall& call);
-  void let_go_for(Tracee& requester, base::Pid target);
+  void let_go_to_its_parent(Tracee& tracee, kernel::Stopped stopped);
+  void let_go_for(const Tracee& requester, base::Pid target);
+  void prepare_thread_of(base::Pid target, base::Tid requester);
+  bool prepare(Tracee& tracee, kernel::Stopped& stopped);
+  void cannot_let_go(base::Pid target, const std::string& why);
+  base::Result<void> make_fit(const kernel::Stopped& stopped, bool whole_process);
   void resume_requesters();
+  void follow_untraced_clone(Tracee& tracee, const kernel::Stopped& stopped,
+                             const syscalls::RawCall& call);
+  static void put_clone_flags_back(Tracee& tracee, const kernel::Stopped& stopped);
 
   // ---- attach.cc
   base::Result<std::size_t> attach_new_threads(base::Pid pid);
@@ -155,10 +166,12 @@ class Tracer {
   base::Pid root_;             // launched command, 0 in attach mode
   base::UniqueFd exec_error_;  // launch: errno of a failed exec arrives here
   std::optional<model::TaskExit> root_exit_;
-  bool root_untraced_ = false;  // launch: let go, still our child
-  int job_stop_signal_ = 0;     // the launched job stopped: stop with it
-  bool executed_ = false;       // launch: the first exec happened
-  bool filtered_ = false;       // launch: a filter chooses where the tree stops
+  bool root_untraced_ = false;     // launch: let go, still our child
+  int job_stop_signal_ = 0;        // the launched job stopped: stop with it
+  bool executed_ = false;          // launch: the first exec happened
+  bool filtered_ = false;          // launch: a filter chooses where the tree stops
+  kernel::FilterProgram program_;  // the filter itself, if there is one
+  CallPasser passer_;
   // Stopped at the entry of a ptrace(2) call until the process it names is let go.
   std::vector<Requester> requesters_;
   // Tasks that ended before their maker's event, of the last second.

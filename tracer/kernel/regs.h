@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -36,5 +37,23 @@ bool put_restart(std::span<std::byte> general);
 // Changes them, in a stop before a call, so that the call is left out and fails with ENOSYS; where
 // there is a kSystemCallRegset the caller writes -1 to it as well.
 void put_no_call(std::span<std::byte> general);
+// Changes argument `index` of the call a tracee is in, 0..5.
+void put_argument(std::span<std::byte> general, unsigned index, std::uint64_t value);
+
+// ---- to have a tracee make calls (remote_call.h)
+
+// The instruction that makes a call.
+std::span<const std::byte> call_instruction();
+// Not a 32-bit tracee.
+bool can_call(std::span<const std::byte> general);
+// Changes the registers so that the tracee makes this call next, by the instruction at that
+// address.
+void put_call(std::span<std::byte> general, std::uint64_t instruction, std::int64_t number,
+              const std::array<std::uint64_t, 6>& args);
+// What a call has returned, after its exit.
+std::int64_t result_in(std::span<const std::byte> general);
+// Changes them so that the call begins anew: the one at whose entry the tracee stands, or
+// (`at_entry` false) the one it was in, if the kernel was going to restart it.
+void put_call_again(std::span<std::byte> general, bool at_entry);
 
 }  // namespace stucktrace::kernel

@@ -4,6 +4,7 @@
 #include <linux/audit.h>
 #include <sys/user.h>
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -24,6 +25,7 @@ constexpr std::int64_t kErestartSys = -512;            // include/linux/errno.h
 }  // namespace
 
 const int kSystemCallRegset = NT_ARM_SYSTEM_CALL;
+const bool kArgumentsOutliveCall = false;
 
 syscalls::Abi abi_of(std::uint32_t audit_arch, std::uint64_t) {
   return audit_arch == AUDIT_ARCH_AARCH64 ? syscalls::Abi::kAarch64 : syscalls::Abi::kUnknown;
@@ -77,6 +79,49 @@ void put_no_call(std::span<std::byte> general) {
   constexpr std::int64_t kNoSuchCall = -ENOSYS;
   if (is_narrow(general)) return;
   std::memcpy(general.data() + offsetof(user_regs_struct, regs), &kNoSuchCall, sizeof kNoSuchCall);
+}
+
+void put_argument(std::span<std::byte> general, unsigned index, std::uint64_t value) {
+  if (is_narrow(general)) return;
+  std::memcpy(general.data() + offsetof(user_regs_struct, regs) + index * sizeof value, &value,
+              sizeof value);
+}
+
+std::span<const std::byte> call_instruction() {
+  static constexpr std::array kSvc{std::byte{0x01}, std::byte{0x00}, std::byte{0x00},
+                                   std::byte{0xd4}};
+  return kSvc;
+}
+
+bool can_call(std::span<const std::byte> general) {
+  return !is_narrow(general);
+}
+
+void put_call(std::span<std::byte> general, std::uint64_t instruction, std::int64_t number,
+              const std::array<std::uint64_t, 6>& args) {
+  if (is_narrow(general)) return;
+  user_regs_struct registers;
+  std::memcpy(&registers, general.data(), sizeof registers);
+  registers.pc = instruction;
+  registers.regs[8] = static_cast<std::uint64_t>(number);
+  for (std::size_t i = 0; i < args.size(); ++i) registers.regs[i] = args[i];
+  std::memcpy(general.data(), &registers, sizeof registers);
+}
+
+std::int64_t result_in(std::span<const std::byte> general) {
+  if (is_narrow(general)) return -ENOSYS;
+  std::int64_t result = 0;
+  std::memcpy(&result, general.data() + offsetof(user_regs_struct, regs), sizeof result);
+  return result;
+}
+
+// A call that is to be restarted was wound back before a stop inside signal handling.
+void put_call_again(std::span<std::byte> general, bool at_entry) {
+  if (is_narrow(general) || !at_entry) return;
+  user_regs_struct registers;
+  std::memcpy(&registers, general.data(), sizeof registers);
+  registers.pc -= call_instruction().size();
+  std::memcpy(general.data(), &registers, sizeof registers);
 }
 
 }  // namespace stucktrace::kernel

@@ -1,9 +1,11 @@
 #if defined(__x86_64__)
 
 #include <linux/audit.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstring>
 
@@ -12,6 +14,7 @@
 namespace stucktrace::kernel {
 
 const int kSystemCallRegset = 0;
+const bool kArgumentsOutliveCall = true;
 
 syscalls::Abi abi_of(std::uint32_t audit_arch, std::uint64_t number) {
   constexpr std::uint64_t kX32Bit = 0x40000000;  // __X32_SYSCALL_BIT, asm/unistd.h
@@ -88,6 +91,64 @@ void put_no_call(std::span<std::byte> general) {
   }
   constexpr std::int64_t kNone = -1;
   std::memcpy(general.data() + offsetof(user_regs_struct, orig_rax), &kNone, sizeof kNone);
+}
+
+void put_argument(std::span<std::byte> general, unsigned index, std::uint64_t value) {
+  constexpr std::array<std::size_t, 6> kArguments{
+      offsetof(user_regs_struct, rdi), offsetof(user_regs_struct, rsi),
+      offsetof(user_regs_struct, rdx), offsetof(user_regs_struct, r10),
+      offsetof(user_regs_struct, r8),  offsetof(user_regs_struct, r9)};
+  if (general.size() < sizeof(user_regs_struct)) return;
+  std::memcpy(general.data() + kArguments.at(index), &value, sizeof value);
+}
+
+std::span<const std::byte> call_instruction() {
+  static constexpr std::array kSyscall{std::byte{0x0f}, std::byte{0x05}};
+  return kSyscall;
+}
+
+bool can_call(std::span<const std::byte> general) {
+  return general.size() >= sizeof(user_regs_struct);
+}
+
+void put_call(std::span<std::byte> general, std::uint64_t instruction, std::int64_t number,
+              const std::array<std::uint64_t, 6>& args) {
+  if (!can_call(general)) return;
+  user_regs_struct registers;
+  std::memcpy(&registers, general.data(), sizeof registers);
+  registers.rip = instruction;
+  registers.rax = static_cast<std::uint64_t>(number);
+  registers.orig_rax = ~std::uint64_t{0};
+  std::memcpy(general.data(), &registers, sizeof registers);
+  for (unsigned i = 0; i < args.size(); ++i) put_argument(general, i, args[i]);
+}
+
+std::int64_t result_in(std::span<const std::byte> general) {
+  if (!can_call(general)) return -ENOSYS;
+  std::int64_t result = 0;
+  std::memcpy(&result, general.data() + offsetof(user_regs_struct, rax), sizeof result);
+  return result;
+}
+
+void put_call_again(std::span<std::byte> general, bool at_entry) {
+  if (!can_call(general)) return;
+  user_regs_struct registers;
+  std::memcpy(&registers, general.data(), sizeof registers);
+  const auto number = static_cast<std::int64_t>(registers.orig_rax);
+  const auto result = static_cast<std::int64_t>(registers.rax);
+  constexpr std::int64_t kErestartSys = -512;  // include/linux/errno.h
+  constexpr std::int64_t kErestartNoHand = -514;
+  constexpr std::int64_t kErestartRestartBlock = -516;
+  const bool block = result == kErestartRestartBlock;
+  const bool restarts = block || (result <= kErestartSys && result >= kErestartNoHand);
+  if (number < 0 || (!at_entry && !restarts)) {
+    registers.orig_rax = ~std::uint64_t{0};
+  } else {
+    registers.rip -= call_instruction().size();
+    registers.rax = !at_entry && block ? SYS_restart_syscall : registers.orig_rax;
+    registers.orig_rax = ~std::uint64_t{0};
+  }
+  std::memcpy(general.data(), &registers, sizeof registers);
 }
 
 }  // namespace stucktrace::kernel

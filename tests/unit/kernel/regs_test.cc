@@ -89,6 +89,70 @@ TEST(Registers, OfAnI386CallInA64BitTracee) {
   EXPECT_EQ(found.result, -512);
 }
 
+class OwnCalls : public testing::Test {
+ protected:
+  user_regs_struct after(std::uint64_t orig_rax, std::int64_t rax, bool at_entry) {
+    user_regs_struct registers{};
+    registers.rip = 0x401002;
+    registers.orig_rax = orig_rax;
+    registers.rax = static_cast<std::uint64_t>(rax);
+    put_call_again(std::as_writable_bytes(std::span{&registers, 1}), at_entry);
+    EXPECT_EQ(registers.orig_rax, ~0ULL) << "the kernel has nothing to restart any more";
+    return registers;
+  }
+};
+
+TEST_F(OwnCalls, ACallIsMadeByItsInstruction) {
+  user_regs_struct registers{};
+  registers.rsp = 0x7000;
+  registers.orig_rax = 1;
+  put_call(std::as_writable_bytes(std::span{&registers, 1}), 0x401000, 9, {1, 2, 3, 4, 5, 6});
+  EXPECT_EQ(registers.rip, 0x401000U);
+  EXPECT_EQ(registers.rax, 9U);
+  EXPECT_EQ(registers.orig_rax, ~0ULL);
+  EXPECT_EQ(registers.rsp, 0x7000U);
+  registers.orig_rax = 9;
+  RegisterBytes bytes;
+  bytes.general = bytes_of(registers);
+  EXPECT_EQ(call_in_registers(bytes).call.args, (Args{1, 2, 3, 4, 5, 6}));
+  registers.rax = static_cast<std::uint64_t>(-22);
+  EXPECT_EQ(result_in(bytes.general), -22);
+  EXPECT_EQ(call_instruction().size(), 2U);
+}
+
+TEST_F(OwnCalls, TheOneAtWhoseEntryItStandsBeginsAnew) {
+  const user_regs_struct registers = after(257, -38, true);
+  EXPECT_EQ(registers.rip, 0x401000U);
+  EXPECT_EQ(registers.rax, 257U);
+}
+
+TEST_F(OwnCalls, SoDoesOneThatIsRestarted) {
+  for (const std::int64_t result : {-512, -513, -514}) {
+    const user_regs_struct registers = after(0, result, false);
+    EXPECT_EQ(registers.rip, 0x401000U);
+    EXPECT_EQ(registers.rax, 0U);
+  }
+  EXPECT_EQ(after(35, -516, false).rax, 219U) << "restart_syscall";
+}
+
+TEST_F(OwnCalls, OneThatHasEndedDoesNot) {
+  for (const std::int64_t result : {-4, -515, 0, 7}) {
+    const user_regs_struct registers = after(0, result, false);
+    EXPECT_EQ(registers.rip, 0x401002U);
+    EXPECT_EQ(static_cast<std::int64_t>(registers.rax), result);
+  }
+  EXPECT_EQ(after(~0ULL, -512, false).rip, 0x401002U) << "in user code";
+}
+
+TEST_F(OwnCalls, A32BitTraceeMakesNone) {
+  std::array<std::byte, 68> words{};
+  EXPECT_FALSE(can_call(words));
+  put_call(words, 1, 2, {3});
+  put_call_again(words, true);
+  EXPECT_EQ(words, (std::array<std::byte, 68>{}));
+  EXPECT_LT(result_in(words), 0);
+}
+
 #elif defined(__aarch64__)
 
 class Aarch64Registers : public testing::Test {
@@ -129,6 +193,19 @@ TEST_F(Aarch64Registers, ACallToBeMadeAgainIsSeenByTheCode) {
   EXPECT_EQ(found.call.number, 63);
   EXPECT_EQ(found.call.args[0], 1U);
   EXPECT_EQ(found.result, -512);
+}
+
+TEST_F(Aarch64Registers, CallsOfItsOwn) {
+  const std::span<std::byte> general = std::as_writable_bytes(std::span{&registers_, 1});
+  put_call_again(general, false);
+  EXPECT_EQ(registers_.pc, 0x400100U) << "wound back by the kernel";
+  put_call_again(general, true);
+  EXPECT_EQ(registers_.pc, 0x4000fcU);
+  put_call(general, 0x500000, 222, {9, 8, 7, 6, 5, 4});
+  EXPECT_EQ(registers_.pc, 0x500000U);
+  EXPECT_EQ(registers_.regs[8], 222U);
+  EXPECT_EQ(registers_.regs[5], 4U);
+  EXPECT_EQ(result_in(general), 9);
 }
 
 TEST_F(Aarch64Registers, A32BitTraceeHasNoTable) {
