@@ -154,7 +154,7 @@ void add_pipes_and_sockets(target::BlockedCalls& calls) {
       "accept", SYS_accept, [listener] { return ::accept(listener, nullptr, nullptr); },
       [] {
         const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        ::connect(client, reinterpret_cast<sockaddr*>(&address), length);
+        static_cast<void>(::connect(client, reinterpret_cast<sockaddr*>(&address), length));
       });
 }
 

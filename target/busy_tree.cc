@@ -46,7 +46,7 @@ void ping(int process, int thread, int in, int out) {
 }
 
 [[gnu::noinline]] pid_t vfork_true() {
-  const pid_t child = ::vfork();
+  const pid_t child = ::vfork();  // NOLINT(bugprone-unsafe-functions): the subject
   if (child == 0) {
     ::execl("/bin/true", "true", nullptr);
     ::_exit(127);

@@ -405,7 +405,7 @@ void be_busy() {
   for (int i = 0; i < 4; ++i) {
     std::thread([] {
       for (;;) {
-        const pid_t child = ::vfork();
+        const pid_t child = ::vfork();  // NOLINT(bugprone-unsafe-functions): the subject
         if (child == 0) ::_exit(0);
         if (child > 0) ::waitpid(child, nullptr, 0);
       }

@@ -44,7 +44,7 @@ inline void write_all(int fd, const char* data, std::size_t size) {
 // pipe, and is never torn between threads.
 [[gnu::format(printf, 1, 2)]] inline void say(const char* format, ...) {
   char line[512];
-  std::va_list arguments;
+  std::va_list arguments;  // NOLINT(cppcoreguidelines-init-variables): by va_start
   va_start(arguments, format);
   const int length = std::vsnprintf(line, sizeof line - 1, format, arguments);
   va_end(arguments);

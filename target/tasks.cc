@@ -90,7 +90,7 @@ void surround_with_threads() {
           for (;;) ::poll(nullptr, 0, 1000000);
         case 3: {
           // Its child goes on for ever: the maker is inside vfork when it is ended.
-          const pid_t child = ::vfork();
+          const pid_t child = ::vfork();  // NOLINT(bugprone-unsafe-functions): the subject
           if (child == 0) {
             ::prctl(PR_SET_PDEATHSIG, SIGKILL);
             for (;;) ::pause();
@@ -137,7 +137,7 @@ int exec_any(int argc, char** argv) {
 
 // In a function of its own: the child runs on the caller's stack.
 [[gnu::noinline]] pid_t vfork_and(const char* program, int code) {
-  const pid_t child = ::vfork();
+  const pid_t child = ::vfork();  // NOLINT(bugprone-unsafe-functions): the subject
   if (child == 0) {
     if (program != nullptr) ::execl(program, program, nullptr);
     ::_exit(code);
@@ -227,7 +227,7 @@ int clones(int, char**) {
   clone_one("memory, vfork", CLONE_VM | CLONE_VFORK | SIGCHLD);
   clone_one("vfork, own memory", CLONE_VFORK | SIGCHLD);
   clone_one("vfork, untraced", CLONE_VFORK | CLONE_UNTRACED | SIGCHLD);
-  clone_one("files", CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | CLONE_IO | SIGCHLD);
+  clone_one("files", CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | static_cast<int>(CLONE_IO) | SIGCHLD);
   clone_one("tids", CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD);
   clone_one("pidfd", CLONE_PIDFD | SIGCHLD);
   clone_one("impossible", CLONE_SIGHAND | SIGCHLD);

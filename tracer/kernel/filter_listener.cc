@@ -47,9 +47,7 @@ bool write_memory(const Stopped& tracee, std::uint64_t address,
 std::vector<std::byte> image_of(const FilterProgram& filter, std::uint64_t address) {
   sock_fprog head{};
   head.len = static_cast<unsigned short>(filter.size());
-  const std::uint64_t behind = address + sizeof head;
-  static_assert(sizeof head.filter == sizeof behind);
-  std::memcpy(&head.filter, &behind, sizeof behind);
+  head.filter = reinterpret_cast<sock_filter*>(address + sizeof head);
   const std::size_t bytes = filter.size() * sizeof(sock_filter);
   std::vector<std::byte> image(sizeof head + bytes);
   std::memcpy(image.data(), &head, sizeof head);
