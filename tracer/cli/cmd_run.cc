@@ -16,8 +16,9 @@ void add_run(CLI::App& app, const Startup& startup, Action& action) {
   };
   auto options = std::make_shared<RunOptions>();
   add_tracing_options(*command, options->common);
-  command->add_flag("--no-seccomp", options->no_seccomp,
-                    "stop at every call, without a filter: slower; the tree can outlive the tracer");
+  command->add_flag(
+      "--no-seccomp", options->no_seccomp,
+      "stop at every call, without a filter: slower; the tree can outlive the tracer");
   command->add_flag("--kill-on-exit", options->kill_on_exit,
                     "kill the tree if stucktrace ends (with a filter always)");
   add_diagnosis_options(*command, options->common);
