@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cstddef>
+#include <optional>
 #include <string_view>
 
 #include "tracer/kernel/remote_memory.h"
@@ -8,6 +9,7 @@
 #include "tracer/unwind/native_capture.h"
 #include "tracer/unwind/native_modules.h"
 #include "tracer/unwind/native_unwinder.h"
+#include "tracer/unwind/perf_map.h"
 #include "tracer/unwind/stacks.h"
 
 namespace stucktrace::unwind {
@@ -29,6 +31,7 @@ struct NativeStacks::State {
   base::Pid pid;
   NativeModules modules;
   NativeUnwinder unwinder;
+  std::optional<PerfMap> made_code;  // read when first needed
   std::vector<std::byte> buffer = std::vector<std::byte>(kCopySize);
 
   State(base::Pid process, std::shared_ptr<ElfFiles> files)
@@ -59,6 +62,14 @@ struct NativeStacks::State {
     const NativeMapping* mapping = modules.find_with_module(inside, tid);
     if (mapping == nullptr) return frame;
     frame.module = mapping->file_path();
+    if (!mapping->module) {
+      // Code that the program has made itself.
+      if (!made_code) made_code = PerfMap::of(pid);
+      if (const auto made = made_code->find(inside)) {
+        frame.function = made->name;
+        frame.offset = address.pc - made->address;
+      }
+    }
     const auto linked = mapping->linked(inside);
     if (!linked) return frame;
     const Place& place = mapping->module->place(*linked);
