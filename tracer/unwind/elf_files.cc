@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "tracer/unwind/elf_debug.h"
 
@@ -40,10 +41,20 @@ void ElfModule::load() {
   }
 }
 
+const GoTable* ElfModule::go_table() {
+  if (!std::exchange(go_tried_, true)) go_table_ = GoTable::read(image_);
+  return go_table_ ? &*go_table_ : nullptr;
+}
+
 const Place& ElfModule::place(std::uint64_t address) {
   if (const auto known = places_.find(address); known != places_.end()) return known->second;
   if (!loaded_) load();
   Place place;
+  const GoTable* go = go_table();
+  if (auto found = go != nullptr ? go->find(address) : std::nullopt) {
+    place = {std::move(found->function), found->start, std::move(found->file), found->line};
+    return places_.emplace(address, std::move(place)).first->second;
+  }
   if (auto symbol = symbols_.find(address)) {
     place.function = std::move(symbol->name);
     place.start = symbol->address;

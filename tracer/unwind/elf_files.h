@@ -13,6 +13,7 @@
 #include "tracer/unwind/elf_eh_frame.h"
 #include "tracer/unwind/elf_image.h"
 #include "tracer/unwind/elf_lines.h"
+#include "tracer/unwind/go_table.h"
 #include "tracer/unwind/symbols.h"
 
 namespace stucktrace::unwind {
@@ -39,6 +40,8 @@ class ElfModule {
   std::span<const UnwindEntry> scanned_table();
   // Start of the function that holds a linked address, by the unwind table.
   std::optional<std::uint64_t> function_start(std::uint64_t address);
+  // Go's own table, where it is a Go program.
+  const GoTable* go_table();
   // `address` as linked. The reference lives as long as the module.
   const Place& place(std::uint64_t address);
 
@@ -51,6 +54,8 @@ class ElfModule {
   bool scanned_ = false;
   std::vector<UnwindEntry> scanned_table_;
   bool loaded_ = false;
+  bool go_tried_ = false;
+  std::optional<GoTable> go_table_;
   std::optional<ElfImage> debug_;
   SymbolTable symbols_;
   std::unique_ptr<LineTable> lines_;

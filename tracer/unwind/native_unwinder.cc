@@ -201,8 +201,43 @@ struct NativeUnwinder::State {
     return fmt::format("ends early: frame {} cannot be unwound", frames - 1);
   }
 
+  // Go code says by itself how large its frames are; whoever it was called by is Go code too. True
+  // if the code at hand is.
+  bool walk_go(Walk& result);
   void walk_into(Walk& result);
 };
+
+bool NativeUnwinder::State::walk_go(Walk& result) {
+  bool any = false;
+  while (true) {
+    const std::uint64_t inside = exact ? pc : pc - 1;
+    const NativeMapping* mapping = modules.find_with_module(inside, copy->tid);
+    const auto linked = mapping != nullptr ? mapping->linked(inside) : std::nullopt;
+    const GoTable* go = linked ? mapping->module->go_table() : nullptr;
+    const auto function = go != nullptr ? go->find(*linked) : std::nullopt;
+    if (!function) {
+      if (any) result.note = fmt::format("ends early: {:#x} is no Go code", pc);
+      return any;
+    }
+    any = true;
+    if (GoTable::is_outermost(function->function)) return true;
+    const auto size = go->frame_size(*linked);
+    std::uint64_t next = 0;
+    const auto out = std::as_writable_bytes(std::span{&next, 1});
+    if (!size || read(stack_pointer + *size, out) != out.size() || !is_code(next)) {
+      result.note = fmt::format("ends early: the frame of {} cannot be read", function->function);
+      return true;
+    }
+    if (result.frames.size() >= kMaxFrames) {
+      result.note = fmt::format("cut at {} frames", kMaxFrames);
+      return true;
+    }
+    pc = next;
+    stack_pointer += *size + sizeof next;
+    exact = false;
+    result.frames.push_back({pc, false});
+  }
+}
 
 void NativeUnwinder::State::walk_into(Walk& result) {
   unw_cursor_t cursor;
@@ -221,6 +256,7 @@ void NativeUnwinder::State::walk_into(Walk& result) {
     return;
   }
   while (true) {
+    if (walk_go(result)) return;
     begin_step();
     const bool signal = unw_is_signal_frame(&cursor) > 0;
     const int step = unw_step(&cursor);
