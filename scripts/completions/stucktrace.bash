@@ -77,7 +77,7 @@ _stucktrace() {
   case $command in
     run) options+=" $tracing --no-seccomp --kill-on-exit" ;;
     attach) options+=" $tracing --for --until-stuck --no-children" ;;
-    explain) options+=" --tree --all --timeout --stacks --stuck-after --settle --announce" ;;
+    explain) options+=" --tree --all --timeout --stacks --allow-stop --stuck-after --settle --announce" ;;
     watch) options="--color --help --interval --exit --stuck-after --settle --announce" ;;
     demo) options+=" $tracing --healthy" ;;
     replay) options+=" --announce" ;;

@@ -56,6 +56,7 @@ complete -c stucktrace -n $explain -l all -d 'Search the whole machine'
 complete -c stucktrace -n $explain -l tree -d 'From the outermost ancestor of the session'
 complete -c stucktrace -n $explain -l timeout -x -d 'How long a look may take'
 complete -c stucktrace -n $explain -l stacks -d 'Stacks of all threads'
+complete -c stucktrace -n $explain -l allow-stop -d 'A running thread may be stopped for its stack'
 complete -c stucktrace -n $explain -l settle -x -d 'Time between the samples'
 
 set -l watch '__fish_seen_subcommand_from watch'

@@ -71,6 +71,7 @@ _stucktrace() {
       _arguments $common '--all[search the whole machine]' \
         '--tree[from the outermost ancestor of the session]' \
         '--timeout=[how long a look may take]:time:' '--stacks[stacks of all threads]' \
+        '--allow-stop[a running thread may be stopped for its stack]' \
         '--stuck-after=[look into waits this old]:time:' '--settle=[time between the samples]:time:' \
         '*--announce=[output that announces completion]:regex:' '*:pid:_pids'
       ;;

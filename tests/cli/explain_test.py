@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from harness import (EXIT_STUCK, STUCKTRACE, Background, Case, children, main, report_of,
-                     status_field, stucktrace, wait_until)
+                     status_field, stucktrace, task_states, wait_until)
 
 # N children that all write more than fits into one pipe, which their parent reads only after wait().
 CROWD = """
@@ -105,6 +105,21 @@ class Crowds(Case):
             text = stucktrace("explain", "--stacks", target.pid).stdout
             self.assertIn("40 threads", text.split("\nStacks\n")[1])
             self.assertLess(len(text.splitlines()), 120)
+
+
+class Running(Case):
+    def test_a_running_threads_stack_is_seen_where_it_may_be_stopped(self):
+        with Background(["sh", "-c", "while :; do :; done"]) as target:
+            def stack(*options):
+                text = stucktrace("explain", "--stacks", *options, target.pid).stdout
+                return text.split("\nStacks\n")[1]
+            # Between two looks it may be caught on its way out of a page fault.
+            self.assertTrue(wait_until(lambda: "main thread: running" in stack()))
+            self.assertNotIn("at __libc_start_main", stack())
+            self.assertTrue(wait_until(lambda: "at __libc_start_main" in stack("--allow-stop")))
+            for state, tracer in task_states(target.pid).values():
+                self.assertEqual(tracer, "0")
+                self.assertNotIn(state, "Tt")
 
 
 class Tree(Case):

@@ -23,6 +23,7 @@ struct ExplainOptions {
   bool all = false;
   bool tree = false;
   bool all_stacks = false;
+  bool allow_stop = false;
   std::string time_limit = "5s";
 };
 
@@ -104,6 +105,7 @@ base::Result<Looked> look(const ExplainOptions& options, const Settings& setting
                         .settle = settings.settle,
                         .stacks = !options.all,
                         .all_stacks = options.all_stacks,
+                        .may_stop = options.allow_stop,
                         .time_limit = limit};
   auto sample = take_sample(request);
   if (!sample) return base::Failure{sample.error()};
@@ -188,6 +190,8 @@ void add_explain(CLI::App& app, Action& action) {
                    "how long one look may take; what is missing then is said")
       ->capture_default_str();
   command->add_flag("--stacks", options->all_stacks, "stacks of all threads");
+  command->add_flag("--allow-stop", options->allow_stop,
+                    "a running thread may be stopped for some microseconds, for its stack");
   add_diagnosis_options(*command, options->common);
   add_output_options(*command, options->common);
   command->footer("Exits with 121 if something is stuck, else 0.");

@@ -28,6 +28,7 @@ base::Result<model::Sample> take_sample(const SampleRequest& request, const std:
   options.native_stacks = request.stacks;
   options.python_stacks = request.stacks;
   options.all_stacks = request.all_stacks;
+  options.may_stop = request.stacks && request.may_stop;
   auto now = snapshotter.take(options);
   if (!now) return base::Failure{now.error()};
   engine::name_restarted_calls(**before);

@@ -19,6 +19,7 @@ struct SampleRequest {
   base::Nanoseconds settle{};
   bool stacks = true;                                      // of blocked threads of the tree
   bool all_stacks = false;                                 // of the processes taken in as well
+  bool may_stop = false;                                   // threads that run, for their stack
   base::Nanoseconds time_limit = std::chrono::seconds{5};  // of each look
 };
 

@@ -44,7 +44,8 @@ base::Result<std::shared_ptr<model::Snapshot>> Snapshotter::take(const SnapshotO
   collection.read_resources();
   collection.read_output();
   if (options.native_stacks || options.python_stacks) {
-    StackReader stacks{{options.native_stacks, options.python_stacks}, elf_files_};
+    StackReader stacks{{options.native_stacks, options.python_stacks, options.may_stop},
+                       elf_files_};
     const std::vector<model::Process*> processes = collection.processes();
     for (model::Process* process : processes) {
       if (!process->in_tree && !options.all_stacks) continue;

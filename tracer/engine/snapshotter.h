@@ -22,6 +22,8 @@ struct SnapshotOptions {
   std::vector<base::Pid> roots;
   bool native_stacks = true;
   bool python_stacks = true;
+  // Threads that run may be stopped for some microseconds, for their native stack.
+  bool may_stop = false;
   // Stacks also of the processes taken in because they hold another end, not of the tree alone.
   bool all_stacks = false;
   // What is not read by then is left out, and said to be.

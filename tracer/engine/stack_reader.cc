@@ -21,10 +21,12 @@ bool is_blocked(const model::Thread& thread) {
   return alive && thread.wait.kind != model::WaitKind::kRunning;
 }
 
-void add_native(model::Process& process, const std::shared_ptr<unwind::ElfFiles>& files) {
-  unwind::NativeStacks stacks{process.pid, files};
+void add_native(model::Process& process, const std::shared_ptr<unwind::ElfFiles>& files,
+                bool may_stop) {
+  unwind::NativeStacks stacks{process.pid, files, may_stop};
   for (model::Thread& thread : process.threads) {
-    if (!is_blocked(thread)) continue;
+    const bool stops = may_stop && thread.state == 'R';
+    if (!is_blocked(thread) && !stops) continue;
     unwind::StackResult result = stacks.stack(thread.tid);
     thread.stack = std::move(result.frames);
     thread.stack_note = std::move(result.note);
@@ -71,7 +73,9 @@ void StackReader::add_python(model::Process& process) {
 
 void StackReader::read(model::Process& process) {
   const bool any_blocked = std::ranges::any_of(process.threads, is_blocked);
-  if (kinds_.native && any_blocked) add_native(process, files_);
+  if (kinds_.native && (any_blocked || kinds_.may_stop)) {
+    add_native(process, files_, kinds_.may_stop);
+  }
   if (kinds_.python) add_python(process);
 }
 

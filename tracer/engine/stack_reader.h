@@ -17,16 +17,17 @@ namespace stucktrace::engine {
 struct StackKinds {
   bool native = true;
   bool python = true;
+  bool may_stop = false;  // threads that run, for their native stack
 };
 
-// The stacks of a snapshot's processes. Stops nothing.
+// The stacks of a snapshot's processes. Stops nothing that may not be.
 class StackReader {
  public:
   StackReader(StackKinds kinds, std::shared_ptr<unwind::ElfFiles> files)
       : kinds_(kinds), files_(std::move(files)) {}
 
-  // Adds the stacks of a process's blocked threads, and what the runtime says of all its threads:
-  // their names, and deadlines held in frames.
+  // Adds the stacks of a process's blocked threads (of all that may be stopped), and what the
+  // runtime says of all its threads: their names, and deadlines held in frames.
   void read(model::Process& process);
 
   // After the last read(): which futexes are locks of an interpreter, and who holds them.

@@ -143,6 +143,18 @@ base::Result<InterruptedCall> interrupted_call(const Stopped& tracee) {
   return call_in_registers(registers);
 }
 
+base::Result<StandingRegisters> standing_registers(const Stopped& tracee) {
+  std::array<std::byte, kMaxRegisterBytes> general;
+  iovec io{general.data(), general.size()};
+  constexpr const char* kDoing = "reading a tracee's registers";
+  if (request(PTRACE_GETREGSET, tracee.tid(), NT_PRSTATUS, address_of(io)) < 0) {
+    return base::system_error(kDoing, base::Errno::last(), tracee.tid());
+  }
+  const auto standing = standing_in(std::span{general}.first(io.iov_len));
+  if (!standing) return base::system_error(kDoing, base::Errno{ENOTSUP}, tracee.tid());
+  return *standing;
+}
+
 base::Result<void> restart_call(const Stopped& tracee) {
   std::array<std::byte, kMaxRegisterBytes> general;
   iovec io{general.data(), general.size()};

@@ -8,6 +8,7 @@
 #include "syscalls/decode.h"
 #include "tracer/base/ids.h"
 #include "tracer/base/result.h"
+#include "tracer/kernel/brief_stop.h"
 
 namespace stucktrace::kernel {
 
@@ -61,6 +62,9 @@ struct InterruptedCall {
   std::int64_t result = 0;
 };
 base::Result<InterruptedCall> interrupted_call(const Stopped& tracee);
+
+// Of a stopped tracee of the tool's own width; kUnsupported for others.
+base::Result<StandingRegisters> standing_registers(const Stopped& tracee);
 
 // Requests of ptrace(2) by which a task comes under a tracer; the first is made by the tracee.
 inline constexpr std::uint64_t kRequestTraceMe = 0;

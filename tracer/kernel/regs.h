@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "tracer/kernel/ptrace_ops.h"
@@ -30,6 +31,9 @@ struct RegisterBytes {
 // Where `code` is to be read from; 0 where this architecture needs none.
 std::uint64_t code_address(std::span<const std::byte> general);
 InterruptedCall call_in_registers(const RegisterBytes& registers);
+
+// nullopt for a 32-bit tracee.
+std::optional<StandingRegisters> standing_in(std::span<const std::byte> general);
 
 // Changes the registers of a tracee that is in signal handling so that the call it was in begins
 // anew unless a handler runs. False where the kernel has decided that before such a stop.

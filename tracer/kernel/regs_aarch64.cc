@@ -70,6 +70,13 @@ InterruptedCall call_in_registers(const RegisterBytes& bytes) {
   return interrupted;
 }
 
+std::optional<StandingRegisters> standing_in(std::span<const std::byte> general) {
+  if (is_narrow(general)) return std::nullopt;
+  user_regs_struct registers;
+  std::memcpy(&registers, general.data(), sizeof registers);
+  return StandingRegisters{registers.pc, registers.sp, registers.regs[29]};
+}
+
 // do_signal() winds a call back before it looks for signals, and so before it stops for us.
 bool put_restart(std::span<std::byte>) {
   return false;

@@ -72,6 +72,13 @@ InterruptedCall call_in_registers(const RegisterBytes& bytes) {
   return interrupted;
 }
 
+std::optional<StandingRegisters> standing_in(std::span<const std::byte> general) {
+  if (general.size() < sizeof(user_regs_struct)) return std::nullopt;
+  user_regs_struct registers;
+  std::memcpy(&registers, general.data(), sizeof registers);
+  return StandingRegisters{registers.rip, registers.rsp, registers.rbp};
+}
+
 bool put_restart(std::span<std::byte> general) {
   constexpr std::int64_t kErestartNoHand = -514;  // include/linux/errno.h
   if (general.size() < sizeof(user_regs_struct)) return false;

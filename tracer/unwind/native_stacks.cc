@@ -4,6 +4,7 @@
 #include <optional>
 #include <string_view>
 
+#include "tracer/kernel/brief_stop.h"
 #include "tracer/kernel/remote_memory.h"
 #include "tracer/unwind/elf_files.h"
 #include "tracer/unwind/native_capture.h"
@@ -34,12 +35,26 @@ struct NativeStacks::State {
   std::optional<PerfMap> made_code;  // read when first needed
   std::vector<std::byte> buffer = std::vector<std::byte>(kCopySize);
 
-  State(base::Pid process, std::shared_ptr<ElfFiles> files)
-      : pid(process), modules(process, std::move(files)), unwinder(modules) {}
+  bool may_stop;
+
+  State(base::Pid process, std::shared_ptr<ElfFiles> files, bool stop)
+      : pid(process), modules(process, std::move(files)), unwinder(modules), may_stop(stop) {}
 
   base::Result<void> reload(base::Tid tid) {
     unwinder.forget();
     return modules.reload(tid);
+  }
+
+  void fill(StackCopy& copy) {
+    copy.start = copy.stack_pointer - kRedZone;
+    const std::size_t got =
+        kernel::ProcessMemory(copy.tid).read(base::RemoteAddr{copy.start}, buffer);
+    copy.bytes = std::span(buffer).first(got);
+  }
+
+  Walk walk(const StackCopy& copy) {
+    if (copy.bytes.size() <= kRedZone) return {{}, "the stack cannot be read"};
+    return unwinder.walk(copy);
   }
 
   Walk walk(const model::SyscallLine& at, base::Tid tid) {
@@ -47,11 +62,8 @@ struct NativeStacks::State {
     copy.tid = tid;
     copy.stack_pointer = at.stack_pointer;
     copy.program_counter = at.program_counter;
-    copy.start = at.stack_pointer - kRedZone;
-    const std::size_t got = kernel::ProcessMemory(tid).read(base::RemoteAddr{copy.start}, buffer);
-    copy.bytes = std::span(buffer).first(got);
-    if (got <= kRedZone) return {{}, "the stack cannot be read"};
-    return unwinder.walk(copy);
+    fill(copy);
+    return walk(copy);
   }
 
   model::NativeFrame name(const CodeAddress& address, base::Tid tid) {
@@ -82,9 +94,37 @@ struct NativeStacks::State {
   }
 
   StackResult stack(base::Tid tid);
+  StackResult stack_without_stop(base::Tid tid);
+  StackResult stack_of_stopped(base::Tid tid);
 };
 
 StackResult NativeStacks::State::stack(base::Tid tid) {
+  StackResult result = stack_without_stop(tid);
+  if (!may_stop || !result.frames.empty()) return result;
+  StackResult stopped = stack_of_stopped(tid);
+  return stopped.frames.empty() ? result : stopped;
+}
+
+// Its registers and a copy of its stack are taken while it stands; the rest has time.
+StackResult NativeStacks::State::stack_of_stopped(base::Tid tid) {
+  if (const auto read = reload(tid); !read) return {{}, why_not(read.error())};
+  StackCopy copy;
+  copy.tid = tid;
+  const auto looked = kernel::with_stopped(tid, [&](const kernel::StandingRegisters& registers) {
+    copy.stack_pointer = registers.stack_pointer;
+    copy.program_counter = registers.program_counter;
+    copy.frame_pointer = registers.frame_pointer;
+    fill(copy);
+  });
+  if (!looked) return {{}, why_not(looked.error())};
+  Walk walked = walk(copy);
+  StackResult result;
+  for (const CodeAddress& address : walked.frames) result.frames.push_back(name(address, tid));
+  result.note = std::move(walked.note);
+  return result;
+}
+
+StackResult NativeStacks::State::stack_without_stop(base::Tid tid) {
   StackResult result;
   const auto watch = ThreadWatch::open(pid, tid);
   if (!watch) return {{}, why_not(watch.error())};
@@ -118,9 +158,9 @@ StackResult NativeStacks::State::stack(base::Tid tid) {
   return result;
 }
 
-NativeStacks::NativeStacks(base::Pid pid, std::shared_ptr<ElfFiles> files)
-    : state_(
-          std::make_unique<State>(pid, files ? std::move(files) : std::make_shared<ElfFiles>())) {}
+NativeStacks::NativeStacks(base::Pid pid, std::shared_ptr<ElfFiles> files, bool may_stop)
+    : state_(std::make_unique<State>(pid, files ? std::move(files) : std::make_shared<ElfFiles>(),
+                                     may_stop)) {}
 NativeStacks::NativeStacks(base::Pid pid) : NativeStacks(pid, nullptr) {}
 NativeStacks::NativeStacks(NativeStacks&&) noexcept = default;
 NativeStacks& NativeStacks::operator=(NativeStacks&&) noexcept = default;

@@ -155,7 +155,7 @@ struct NativeUnwinder::State {
     }
 #if defined(__x86_64__)
     if (number == UNW_X86_64_RBP) {
-      if (const auto found = frame_pointer()) {
+      if (const auto found = copy->frame_pointer ? copy->frame_pointer : frame_pointer()) {
         *value = *found;
         return 0;
       }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@ struct StackCopy {
   base::Tid tid;
   std::uint64_t stack_pointer = 0;
   std::uint64_t program_counter = 0;
+  std::optional<std::uint64_t> frame_pointer;  // known only of a thread that was stopped
   std::uint64_t start = 0;  // address of bytes[0]; below the stack pointer by the red zone
   std::span<const std::byte> bytes;
 };
