@@ -63,6 +63,8 @@ bool is_timing_noise(int signo) {
 }
 
 void Steps::enter(const model::Call& call, ThreadLines& out) {
+  // Whether a look meets a call is a matter of time; what is stuck in it is a finding anyway.
+  if (call.looked_up) return;
   switch (call.sys()) {
     case Sys::wait4:
     case Sys::waitid:
