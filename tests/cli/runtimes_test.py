@@ -28,7 +28,7 @@ class Runtimes(Case):
         return self.path(name)
 
     def stacks_of(self, *words):
-        with Background(words) as target:
+        with Background(words, cwd=self.directory) as target:
             self.assertTrue(wait_until(lambda: children(target.pid)))
             seen = []
 
