@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-COMMANDS = ["run", "attach", "explain", "watch", "demo", "replay", "compare", "syscalls", "doctor"]
+COMMANDS = ["run", "attach", "explain", "watch", "demo", "replay", "compare", "export", "syscalls", "doctor"]
 LONG_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])")
 
 

@@ -165,7 +165,25 @@ def fields(v):
         ("semlock_count", off("struct mirrored_semlock", "count")),
         ("semlock_maximum", off("struct mirrored_semlock", "maxvalue")),
     ]
+    # Coroutines and what asyncio keeps its tasks in.
+    generator = "PyGenObject"
+    top = "stacktop" if new_frames else "f_stackdepth" if v == (3, 10) else "f_stacktop"
+    table += [
+        ("frame_is_entry", off(frame, "is_entry") if v == (3, 11) else ABSENT),
+        ("type_base", off("PyTypeObject", "tp_base")),
+        ("set_mask", off("PySetObject", "mask")),
+        ("set_table", off("PySetObject", "table")),
+        ("weakref_object", off("PyWeakReference", "wr_object")),
+        ("generator_frame", off(generator, "gi_iframe" if new_frames else "gi_frame")),
+        ("generator_state", off(generator, "gi_frame_state") if new_frames else ABSENT),
+        ("generator_qualname", ABSENT if py2 else off(generator, "gi_qualname")),
+        ("frame_stack_top", off(frame, top)),
+    ]
     return table
+
+
+# Found by each interpreter in an object of its own: no header shows a task.
+MEASURED = ("task_loop", "task_waiter", "task_coroutine", "task_name")
 
 
 def program(v):
@@ -299,6 +317,44 @@ expect('maximum of a semaphore', half(id(lock) + layout['semlock_maximum']), 1)
 print('verified')
 """
 
+# Runs inside the interpreter, 3.7 or later: prints where a task of asyncio keeps what it has.
+MEASURE = r"""
+import asyncio, ctypes, json, struct, weakref
+async def sleeper(future):
+    await future
+async def main():
+    loop = asyncio.get_event_loop()
+    future = loop.create_future()
+    task = loop.create_task(sleeper(future))
+    name = 'named for this'
+    if hasattr(task, 'set_name'):
+        task.set_name(name)
+    await asyncio.sleep(0)
+    size = type(task).__basicsize__ // 8
+    words = struct.unpack('<%dQ' % size, ctypes.string_at(id(task), 8 * size))
+    def where(value):
+        found = [8 * index for index, word in enumerate(words) if word == id(value)]
+        if len(found) != 1:
+            raise SystemExit('a task has %r at %s' % (value, found))
+        return found[0]
+    print(json.dumps({
+        'task_loop': where(loop), 'task_waiter': where(future),
+        'task_coroutine': where(task._coro),
+        'task_name': where(name) if hasattr(task, 'set_name') else -1}))
+    import asyncio.tasks as tasks
+    known = getattr(tasks, '_scheduled_tasks', None)
+    known = tasks._all_tasks if known is None else known
+    if type(known) is not weakref.WeakSet or task not in known or type(known.data) is not set:
+        raise SystemExit('tasks are kept in another way')
+    if tasks._current_tasks.get(loop) is None:
+        raise SystemExit('the current task is kept in another way')
+    future.set_result(None)
+    await task
+loop = asyncio.new_event_loop()
+loop.run_until_complete(main())
+loop.close()
+"""
+
 
 def interpreters():
     """(binary, include directories) of every interpreter with headers found on this machine."""
@@ -333,6 +389,14 @@ def measure(binary, includes, scratch):
     subprocess.run(command, check=True)
     lines = subprocess.run([target], stdout=subprocess.PIPE, check=True).stdout.decode().split("\n")
     layout = {name: int(value) for name, value in (line.split() for line in lines if line)}
+    layout.update((name, -1) for name in MEASURED)
+    if version >= (3, 7):
+        measured = subprocess.run(
+            [binary, "-c", MEASURE], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        if measured.returncode != 0:
+            raise SystemExit(f"{binary}: {measured.stderr.decode().strip()}")
+        layout.update(json.loads(measured.stdout))
     verify = subprocess.run(
         [binary, "-c", VERIFY, json.dumps(layout)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -386,7 +450,7 @@ def main():
     versions = sorted(layouts)
     width = max(len(name) for name, _ in fields((3, 13)))
     print(" " * width, *(f"{names[v]:>8}" for v in versions))
-    for name, _ in fields((3, 13)):
+    for name in [name for name, _ in fields((3, 13))] + list(MEASURED):
         print(f"{name:<{width}}", *(f"{layouts[v][name]:>8}" for v in versions))
     return 0
 

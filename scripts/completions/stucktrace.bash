@@ -20,8 +20,9 @@ _stucktrace_pids() {
 
 _stucktrace() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local commands='run attach explain watch demo replay compare syscalls doctor'
+  local commands='run attach explain watch demo replay compare export syscalls doctor'
   local common='--json --color --quiet --verbose --help'
+  local reports='--junit --sarif --html'
   local tracing='--output --stuck-after --settle --announce --attach-mode --payload'
   tracing+=' --summary --placement --fast-idle'
   local command='' place=0 index
@@ -59,7 +60,7 @@ _stucktrace() {
     previous=${COMP_WORDS[COMP_CWORD - 2]}
   fi
   case $previous in
-    -o | --output | --json)
+    -o | --output | --json | --baseline | --junit | --sarif | --html)
       [[ $previous == --json && ${COMP_WORDS[COMP_CWORD - 1]} != = ]] || {
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
@@ -68,20 +69,32 @@ _stucktrace() {
     --attach-mode) mapfile -t COMPREPLY < <(compgen -W 'seize attach' -- "$current"); return ;;
     --placement) mapfile -t COMPREPLY < <(compgen -W 'auto local normal' -- "$current"); return ;;
     --payload) mapfile -t COMPREPLY < <(compgen -W 'none text all' -- "$current"); return ;;
+    --level) mapfile -t COMPREPLY < <(compgen -W 'structure effects calls' -- "$current"); return ;;
+    --format)
+      mapfile -t COMPREPLY < <(compgen -W 'text strace json ndjson perfetto html dot junit sarif markdown' \
+        -- "$current")
+      return
+      ;;
     --abi) mapfile -t COMPREPLY < <(compgen -W 'x86_64 i386 x32 aarch64' -- "$current"); return ;;
     --color) mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$current"); return ;;
-    -e | --stuck-after | --announce | --for | --settle | --timeout | --interval) return ;;
+    --fail-on) mapfile -t COMPREPLY < <(compgen -W 'stuck deadlock none' -- "$current"); return ;;
+    --deadline | --idle | --grace) return ;;
+    -e | --stuck-after | --announce | --for | --settle | --timeout | --interval | --normalise | --assert) return ;;
   esac
 
-  local options=$common
+  local options=$common golden='--update --level --normalise --assert'
   case $command in
-    run) options+=" $tracing --no-seccomp --kill-on-exit" ;;
-    attach) options+=" $tracing --for --until-stuck --no-children" ;;
-    explain) options+=" --tree --all --timeout --stacks --allow-stop --stuck-after --settle --announce" ;;
+    run)
+      options+=" $tracing $reports --no-seccomp --kill-on-exit --baseline --for-compare $golden"
+      options+=" --deadline --idle --grace --fail-on --close-orphans"
+      ;;
+    attach) options+=" $tracing $reports --for --until-stuck --no-children" ;;
+    explain) options+=" $reports --tree --all --timeout --stacks --native --allow-stop --stuck-after --settle --announce" ;;
     watch) options="--color --help --interval --exit --stuck-after --settle --announce" ;;
-    demo) options+=" $tracing --healthy" ;;
-    replay) options+=" --announce" ;;
-    compare) options+=" --update" ;;
+    demo) options+=" $tracing $reports --healthy" ;;
+    replay) options+=" $reports --announce" ;;
+    compare) options+=" $golden" ;;
+    export) options="--format --output --help" ;;
     syscalls) options+=" --abi" ;;
   esac
   if [[ $current == -* ]]; then
@@ -92,7 +105,7 @@ _stucktrace() {
     run) mapfile -t COMPREPLY < <(compgen -c -- "$current") ;;
     attach | explain | watch | doctor) mapfile -t COMPREPLY < <(compgen -W "$(_stucktrace_pids)" -- "$current") ;;
     demo) mapfile -t COMPREPLY < <(compgen -W "$(_stucktrace_demos "${COMP_WORDS[0]}")" -- "$current") ;;
-    replay | compare) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    replay | compare | export) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
   esac
 }
 

@@ -11,7 +11,7 @@ function __stucktrace_demos
     end
 end
 
-set -l commands run attach explain watch demo replay compare syscalls doctor
+set -l commands run attach explain watch demo replay compare export syscalls doctor
 complete -c stucktrace -f
 complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -l version -d 'Print the version'
 complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a run -d 'Start a command under the tracer'
@@ -20,7 +20,8 @@ complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a explain
 complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a watch -d 'Show the live tree in the terminal'
 complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a demo -d 'Run a bundled program that gets stuck'
 complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a replay -d 'Print timeline and findings of a recording'
-complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a compare -d 'Compare two recordings'
+complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a compare -d 'Compare a run with a baseline'
+complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a export -d 'Print a recording in another format'
 complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a syscalls -d 'Print the table of system calls'
 complete -c stucktrace -n "not __fish_seen_subcommand_from $commands" -a doctor -d 'Tell whether a process can be traced'
 
@@ -41,9 +42,21 @@ complete -c stucktrace -n $tracing -s c -l summary -d 'Count calls in place of t
 complete -c stucktrace -n $tracing -l placement -x -a 'auto local normal' -d 'CPU of the tracer'
 complete -c stucktrace -n $tracing -l fast-idle -d 'Keep idle CPUs awake'
 
+set -l reports '__fish_seen_subcommand_from run attach explain demo replay'
+complete -c stucktrace -n $reports -l junit -r -F -d 'The findings as JUnit XML'
+complete -c stucktrace -n $reports -l sarif -r -F -d 'The findings as SARIF'
+complete -c stucktrace -n $reports -l html -r -F -d 'The report as a page for a browser'
+
 set -l run '__fish_seen_subcommand_from run'
 complete -c stucktrace -n $run -l no-seccomp -d 'Stop at every call'
 complete -c stucktrace -n $run -l kill-on-exit -d 'Kill the tree if stucktrace ends'
+complete -c stucktrace -n $run -l deadline -x -d 'Diagnose and end the tree after this'
+complete -c stucktrace -n $run -l idle -x -d 'The same when nothing happens for this long'
+complete -c stucktrace -n $run -l grace -x -d 'From SIGTERM to SIGKILL'
+complete -c stucktrace -n $run -l fail-on -x -a 'stuck deadlock none' -d 'End the tree at such a finding'
+complete -c stucktrace -n $run -l close-orphans -d 'End what the command leaves behind'
+complete -c stucktrace -n $run -l baseline -r -F -d 'Compare the run with a baseline'
+complete -c stucktrace -n $run -l for-compare -d 'Trace all calls that compare looks at'
 complete -c stucktrace -n $run -a '(__fish_complete_subcommand --fcs-skip=2)'
 
 set -l attach '__fish_seen_subcommand_from attach'
@@ -57,6 +70,7 @@ complete -c stucktrace -n $explain -l tree -d 'From the outermost ancestor of th
 complete -c stucktrace -n $explain -l timeout -x -d 'How long a look may take'
 complete -c stucktrace -n $explain -l stacks -d 'Stacks of all threads'
 complete -c stucktrace -n $explain -l allow-stop -d 'A running thread may be stopped for its stack'
+complete -c stucktrace -n $explain -l native -d "Stacks with the interpreter's C frames"
 complete -c stucktrace -n $explain -l settle -x -d 'Time between the samples'
 
 set -l watch '__fish_seen_subcommand_from watch'
@@ -69,6 +83,14 @@ complete -c stucktrace -n $watch -l settle -x -d 'Time between the samples'
 complete -c stucktrace -n '__fish_seen_subcommand_from attach explain watch doctor' -x -a '(__fish_complete_pids)'
 complete -c stucktrace -n '__fish_seen_subcommand_from demo' -l healthy -d 'The healthy twin'
 complete -c stucktrace -n '__fish_seen_subcommand_from demo' -x -a '(__stucktrace_demos)'
-complete -c stucktrace -n '__fish_seen_subcommand_from replay compare' -F
-complete -c stucktrace -n '__fish_seen_subcommand_from compare' -l update -d 'Make the file the new baseline'
+
+set -l golden '__fish_seen_subcommand_from run compare'
+complete -c stucktrace -n $golden -l update -d 'Make this run the new baseline'
+complete -c stucktrace -n $golden -l level -x -a 'structure effects calls' -d 'What is compared'
+complete -c stucktrace -n $golden -l normalise -x -d 'A further rule, s/PATTERN/TEXT/'
+complete -c stucktrace -n $golden -l assert -x -d 'What has to hold'
+
+complete -c stucktrace -n '__fish_seen_subcommand_from replay compare export' -F
+complete -c stucktrace -n '__fish_seen_subcommand_from export' -l format -x -a 'text strace json ndjson perfetto html dot junit sarif markdown' -d 'What to write'
+complete -c stucktrace -n '__fish_seen_subcommand_from export' -s o -l output -r -F -d 'Write to a file'
 complete -c stucktrace -n '__fish_seen_subcommand_from syscalls' -l abi -x -a 'x86_64 i386 x32 aarch64' -d 'Whose numbers'

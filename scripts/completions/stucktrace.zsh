@@ -18,7 +18,7 @@ _stucktrace_demos() {
 }
 
 _stucktrace() {
-  local -a commands common tracing
+  local -a commands common tracing golden reports
   commands=(
     'run:start a command under the tracer'
     'attach:attach to live processes'
@@ -26,7 +26,8 @@ _stucktrace() {
     'watch:show the live tree in the terminal'
     'demo:run a bundled program that gets stuck'
     'replay:print timeline and findings of a recording'
-    'compare:compare two recordings'
+    'compare:compare a run with a baseline'
+    'export:print a recording in another format'
     'syscalls:print the table of system calls'
     'doctor:tell whether a process can be traced'
   )
@@ -36,6 +37,11 @@ _stucktrace() {
     '(-q --quiet)'{-q,--quiet}'[only findings]'
     '(-v --verbose)'{-v,--verbose}'[more]'
     '(-h --help)'{-h,--help}'[print the usage]'
+  )
+  reports=(
+    '--junit=[the findings as JUnit XML]:file:_files'
+    '--sarif=[the findings as SARIF]:file:_files'
+    '--html=[the report as a page for a browser]:file:_files'
   )
   tracing=(
     '(-o --output)'{-o+,--output=}'[record to a file]:file:_files'
@@ -49,6 +55,12 @@ _stucktrace() {
     '--placement=[CPU of the tracer]:where:(auto local normal)'
     '--fast-idle[keep idle CPUs awake]'
   )
+  golden=(
+    '--update[make this run the new baseline]'
+    '--level=[what is compared]:level:(structure effects calls)'
+    '*--normalise=[a further rule]:s/PATTERN/TEXT/:'
+    '*--assert=[what has to hold]:assertion:'
+  )
 
   local curcontext=$curcontext state
   _arguments -C '(- *)'{-h,--help}'[print the usage]' '(- *)--version[print the version]' \
@@ -59,19 +71,27 @@ _stucktrace() {
   fi
   case $words[1] in
     run)
-      _arguments -S $common $tracing '--no-seccomp[stop at every call]' \
-        '--kill-on-exit[kill the tree if stucktrace ends]' '*::command: _normal'
+      _arguments -S $common $tracing $golden $reports '--no-seccomp[stop at every call]' \
+        '--baseline=[compare the run with a baseline]:file:_files' \
+        '--for-compare[trace all calls that compare looks at]' \
+        '--kill-on-exit[kill the tree if stucktrace ends]' \
+        '--deadline=[diagnose and end the tree after this]:time:' \
+        '--idle=[the same when nothing happens for this long]:time:' \
+        '--grace=[from SIGTERM to SIGKILL]:time:' \
+        '--fail-on=[end the tree at such a finding]:finding:(stuck deadlock none)' \
+        '--close-orphans[end what the command leaves behind]' '*::command: _normal'
       ;;
     attach)
-      _arguments $common $tracing '--for=[detach after this]:time:' \
+      _arguments $common $tracing $reports '--for=[detach after this]:time:' \
         '--until-stuck[detach at the first finding]' \
         '--no-children[leave existing children alone]' '*:pid:_pids'
       ;;
     explain)
-      _arguments $common '--all[search the whole machine]' \
+      _arguments $common $reports '--all[search the whole machine]' \
         '--tree[from the outermost ancestor of the session]' \
         '--timeout=[how long a look may take]:time:' '--stacks[stacks of all threads]' \
         '--allow-stop[a running thread may be stopped for its stack]' \
+        '--native[stacks with the C frames of an interpreter]' \
         '--stuck-after=[look into waits this old]:time:' '--settle=[time between the samples]:time:' \
         '*--announce=[output that announces completion]:regex:' '*:pid:_pids'
       ;;
@@ -82,9 +102,14 @@ _stucktrace() {
         '--color=[colours]:when:(auto always never)' '(-h --help)'{-h,--help}'[print the usage]' \
         '*:pid:_pids'
       ;;
-    demo) _arguments $common $tracing '--healthy[its healthy twin]' '1:demo:_stucktrace_demos' ;;
-    replay) _arguments $common '1:recording:_files' ;;
-    compare) _arguments $common '--update[make the file the new baseline]' '1:baseline:_files' '2:recording:_files' ;;
+    demo) _arguments $common $tracing $reports '--healthy[its healthy twin]' '1:demo:_stucktrace_demos' ;;
+    replay) _arguments $common $reports '1:recording:_files' ;;
+    compare) _arguments $common $golden '1:baseline:_files' '2:recording:_files' ;;
+    export)
+      _arguments '--format=[what to write]:format:(text strace json ndjson perfetto html dot junit sarif markdown)' \
+        '(-o --output)'{-o+,--output=}'[write to a file]:file:_files' \
+        '(-h --help)'{-h,--help}'[print the usage]' '1:recording:_files'
+      ;;
     syscalls) _arguments $common '--abi=[whose numbers]:abi:(x86_64 i386 x32 aarch64)' '*:name:' ;;
     doctor) _arguments $common '1:pid:_pids' ;;
   esac

@@ -1,7 +1,16 @@
-"""Golden traces: equal runs are equal, a changed blocking structure is told."""
+"""Golden traces: equal runs are equal, a changed run is told, assertions hold or say why not."""
 import os
+import re
+import subprocess
+import sys
 
-from harness import (EXIT_DIFFERS, SEED, TARGETS, Case, interpreters, main, stucktrace)
+from harness import (EXIT_DIFFERS, EXIT_FAILURE, SEED, SOURCE, STUCKTRACE, TARGETS, Case,
+                     interpreters, main, stucktrace)
+
+# The programs run often enough in one build; under sanitizers once more tells nothing new.
+SHORT = bool(os.environ.get("STUCKTRACE_SHORT_TESTS"))
+REPETITIONS = 2 if SHORT else 5
+PROGRAMS = ["sh-pipeline", "make", "python-multiprocessing"] if SHORT else []  # none: all
 
 SCRIPT = r"""
 import multiprocessing, subprocess, sys
@@ -16,63 +25,221 @@ if __name__ == "__main__":
     child.join()
 """
 
+# A parent with a pipe to a child; what is seeded in it is what regressions look like.
+SEEDED = r"""
+import os, socket, subprocess, sys
+seed = sys.argv[1]
+reader, writer = os.pipe()
+if seed == "leaked fd":
+    os.set_inheritable(reader, True)
+child = subprocess.Popen(["sh", "-c", "echo data; exit " + ("3" if seed == "exit status" else "0")],
+                         stdout=writer, close_fds=seed != "leaked fd")
+os.close(writer)
+if seed != "unread pipe":
+    while os.read(reader, 100):
+        pass
+if seed == "lost wait":
+    # The child has written all it had, nobody asks how it ended.
+    child.returncode = 0
+else:
+    child.wait()
+if seed == "added exec":
+    os.execvp("true", ["true"])
+if seed == "new connect":
+    try:
+        socket.create_connection(("127.0.0.1", 1))
+    except OSError:
+        pass
+"""
+
 
 class Compare(Case):
-    def record(self, name, *words):
+    def record(self, name, *words, status=0):
         path = self.path(name)
-        result = stucktrace("run", "-q", "-o", path, "--", *words)
-        self.assertEqual(result.returncode, 0, result.stderr)
+        result = stucktrace("run", "-q", "--for-compare", "-o", path, "--", *words)
+        self.assertEqual(result.returncode, status, result.stderr)
         return path
 
-    def assert_equal_runs(self, times, *words):
+    def write(self, name, text):
+        path = self.path(name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def read(self, path):
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+
+    def compare(self, *words):
+        return stucktrace("compare", *words)
+
+    def assert_equal_runs(self, *words):
         baseline = self.record("base.rec", *words)
-        for run in range(times):
-            result = stucktrace("compare", baseline, self.record("run.rec", *words))
-            self.assertEqual(result.returncode, 0, "run %d:\n%s" % (run, result.stdout))
+        for run in range(REPETITIONS):
+            recording = self.record("run.rec", *words)
+            for level in ("structure", "effects", "calls"):
+                result = self.compare("--level", level, baseline, recording)
+                self.assertEqual(result.returncode, 0,
+                                 "run %d at %s:\n%s" % (run, level, result.stdout + result.stderr))
 
-    def test_twenty_runs_of_a_python_program_are_equal(self):
-        script = self.path("script.py")
-        with open(script, "w") as file:
-            file.write(SCRIPT)
+    def test_runs_of_a_python_program_are_equal(self):
         python = sorted(interpreters().items())[-1][1]
-        self.assert_equal_runs(20, python, script)
+        self.assert_equal_runs(python, self.write("script.py", SCRIPT))
 
-    def test_twenty_runs_of_a_shell_pipeline_are_equal(self):
-        self.assert_equal_runs(20, "sh", "-c", "seq 2000 | sort -r | tail -3; echo end >&2; exit 0")
+    def test_runs_of_a_shell_pipeline_are_equal(self):
+        self.assert_equal_runs("sh", "-c", "seq 2000 | sort -r | tail -3; echo end >&2; exit 0")
 
-    def test_twenty_runs_of_threads_are_equal(self):
-        self.assert_equal_runs(20, os.path.join(TARGETS, "clone_storm"), "8", "4")
+    def test_runs_of_threads_are_equal(self):
+        self.assert_equal_runs(os.path.join(TARGETS, "clone_storm"), "8", "4")
+
+    def test_real_programs_differ_in_nothing(self):
+        result = subprocess.run(
+            [sys.executable, os.path.join(SOURCE, "scripts", "golden_runs.py"), "--stucktrace",
+             STUCKTRACE, "--times", "1"] + PROGRAMS,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertIn("sh-pipeline", result.stdout)
 
     def test_the_hanging_birth_case_equals_itself_and_not_its_healthy_twin(self):
         python = sorted(interpreters().items())[-1][1]
         first = self.record("first.rec", python, SEED, 200000, 6)
         second = self.record("second.rec", python, SEED, 200000, 6)
-        result = stucktrace("compare", first, second)
+        result = self.compare(first, second)
         self.assertEqual(result.returncode, 0, result.stdout)
         healthy = self.record("healthy.rec", python, SEED, 1000, 6)
-        result = stucktrace("compare", first, healthy)
+        result = self.compare(first, healthy)
         self.assertEqual(result.returncode, EXIT_DIFFERS, result.stdout)
         self.assertIn("pipe-full-after-announce", result.stdout)
+        result = self.compare("--assert", "no finding", first)
+        self.assertEqual(result.returncode, EXIT_DIFFERS, result.stdout)
+        self.assertRegex(result.stdout, r"at +\d+\.\d{3} s, P\d")
 
-    def test_a_changed_structure_is_told(self):
-        base = self.record("base.rec", "sh", "-c", "echo a | cat")
-        for change in ("echo a | cat | cat", "echo b | cat", "echo a | cat; true; /bin/true"):
-            changed = self.record("changed.rec", "sh", "-c", change)
-            result = stucktrace("compare", base, changed)
-            self.assertEqual(result.returncode, EXIT_DIFFERS, change)
-            self.assertTrue(result.stdout.strip())
+    def test_seeded_regressions_are_caught(self):
+        script = self.write("seeded.py", SEEDED)
+        baselines = {}
+        for level in ("structure", "effects"):
+            baselines[level] = self.path(level)
+            recording = self.record("base.rec", sys.executable, script, "none")
+            done = self.compare("-q", "--update", "--level", level, baselines[level], recording)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        # regression, the level it shows at, what is said
+        for seed, level, said in (
+                ("none", "effects", None),
+                ("leaked fd", "effects", r"\+ inherits pipe#1 for reading"),
+                ("added exec", "structure", r"\+ python3 > true"),
+                ("lost wait", "structure", r"- waits for P2"),
+                ("unread pipe", "structure", r"\+ writes a pipe that nobody reads"),
+                ("exit status", "structure", r"- exits 0\n  \+ exits 3"),
+                ("new connect", "effects", r"\+ connects to inet 127\.0\.0\.1:1\n")):
+            with self.subTest(seed=seed):
+                recording = self.record("run.rec", sys.executable, script, seed)
+                result = self.compare(baselines[level], recording)
+                if said is None:
+                    self.assertEqual(result.returncode, 0, result.stdout)
+                    continue
+                self.assertEqual(result.returncode, EXIT_DIFFERS, result.stdout + result.stderr)
+                self.assertRegex(result.stdout, said)
 
-    def test_update_makes_a_text_baseline(self):
-        run = self.record("run.rec", "sh", "-c", "echo a | cat")
+    def test_a_process_more_renames_no_other(self):
+        base = self.record("base.rec", "sh", "-c", "echo b | cat; exit 0")
+        more = self.record("more.rec", "sh", "-c", "awk 'BEGIN { exit 0 }'; echo b | cat; exit 0")
+        result = self.compare("--level", "structure", base, more)
+        self.assertEqual(result.returncode, EXIT_DIFFERS)
+        self.assertRegex(result.stdout, r"\(\S*awk\): not expected")
+        self.assertNotIn("\n  - ", result.stdout)
+
+    def test_a_baseline_is_a_text_that_stays_as_it_is(self):
+        command = ("sh", "-c", "echo a | cat > out-$$; mv out-$$ made; exit 0")
         baseline = self.path("baseline.txt")
-        self.assertEqual(stucktrace("compare", "--update", baseline, run).returncode, 0)
-        with open(baseline, encoding="utf-8") as file:
-            self.assertIn("cat", file.read())
-        again = self.record("again.rec", "sh", "-c", "echo a | cat")
-        result = stucktrace("compare", baseline, again)
-        self.assertEqual(result.returncode, 0, result.stdout)
-        other = self.record("other.rec", "sh", "-c", "echo a | cat; echo more")
-        self.assertEqual(stucktrace("compare", baseline, other).returncode, EXIT_DIFFERS)
+        words = ("--update", "--normalise", r"s/out-\d+/out/", "--assert", "never connect", baseline)
+        self.assertEqual(self.compare(*words, self.record("one.rec", *command)).returncode, 0)
+        text = self.read(baseline)
+        for line in ("# stucktrace baseline 1", "level effects", "seen all",
+                     r"normalise s/out-\d+/out/", "  never connect", '  stdout is "out"',
+                     '  renames "out" to "made"'):
+            self.assertIn(line + "\n", text)
+        self.assertIsNone(re.search(r"\d{4,}", text), text)  # no pid, clock or address
+        # Other pids, the same text.
+        again = self.record("two.rec", *command)
+        self.assertEqual(self.compare("--update", baseline, again).returncode, 0)
+        self.assertEqual(self.read(baseline), text)
+        self.assertEqual(self.compare(baseline, again).returncode, 0)
+        # Comments are for people.
+        self.write("baseline.txt", text.replace("\nassert", "\n# why\nassert"))
+        self.assertEqual(self.compare(baseline, again).returncode, 0)
+
+    def test_run_judges_itself(self):
+        baseline = self.path("baseline.txt")
+        def run(script, *words):
+            return stucktrace("run", "-q", "--baseline", baseline, *words, "--", "sh", "-c", script)
+        self.assert_one_line_error(run("true"), EXIT_FAILURE, "there is no baseline", "--update")
+        self.assertEqual(run("echo a | cat; exit 0", "--update").returncode, 0)
+        text = self.read(baseline)
+        result = run("echo a | cat; exit 0")
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "a\n", ""))
+        result = run("echo a | cat | cat; exit 0")
+        self.assertEqual((result.returncode, result.stdout), (EXIT_DIFFERS, "a\n"))
+        self.assertIn("(cat): not expected", result.stderr)
+        # The command's own failure counts, the difference is told all the same.
+        result = run("echo a | cat; exit 7")
+        self.assertEqual(result.returncode, 7)
+        self.assertIn("+ exits 7", result.stderr)
+        self.assertEqual(self.read(baseline), text)
+        self.assertEqual(run("exit 7", "--update").returncode, 7)
+        self.assertNotEqual(self.read(baseline), text)
+
+    def test_assertions_say_what_was_seen_where_and_how_to_replay_it(self):
+        recording = self.path("run.rec")
+        command = ("sh", "-c", "echo a > one; echo b > two; exit 0")
+        result = stucktrace("run", "-q", "-o", recording, "--assert", "never connect", "--assert",
+                            "execs == 1", "--assert", "removes >= 0", "--", *command)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        result = stucktrace("run", "-q", "-o", recording, "--assert", "opens < 2", "--", *command)
+        self.assertEqual(result.returncode, EXIT_DIFFERS, result.stderr)
+        self.assertIn("does not hold: opens < 2\n", result.stderr)
+        self.assertRegex(result.stderr, r"seen +\d+ of them")
+        self.assertRegex(result.stderr, r"at +\d+\.\d{3} s, P1: openat\(")
+        replay = re.search(r"replay +stucktrace (.*)", result.stderr).group(1).split()
+        self.assertIn("openat", stucktrace(*replay).stdout)
+        result = self.compare("--assert", "P1 exits 1", recording)
+        self.assertEqual(result.returncode, EXIT_DIFFERS)
+        self.assertIn("seen    exits with status 0", result.stdout)
+        self.assertEqual(self.compare("--assert", "P1 exits 0", recording).returncode, 0)
+
+    def test_what_cannot_be_judged_is_not_passed(self):
+        plain = self.path("plain.rec")
+        done = stucktrace("run", "-q", "-o", plain, "--", "sh", "-c", "cat < /dev/null; exit 0")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.compare("--assert", "never connect", plain).returncode, 0)
+        for words in ("opens <= 9", "max blocked 9s", "never ptrace"):
+            self.assert_one_line_error(self.compare("--assert", words, plain), EXIT_FAILURE,
+                                       "cannot be judged", "--for-compare")
+        full = self.record("full.rec", "sh", "-c", "cat < /dev/null; exit 0")
+        self.assertEqual(self.compare(plain, plain).returncode, 0)
+        self.assert_one_line_error(self.compare(full, plain), EXIT_FAILURE, "fewer calls",
+                                   "--for-compare")
+
+    def test_wrong_words_and_files(self):
+        recording = self.record("run.rec", "true")
+        baseline = self.path("base.txt")
+        self.assertEqual(self.compare("-q", "--update", baseline, recording).returncode, 0)
+        text = self.read(baseline)
+        self.assert_one_line_error(self.compare("--assert", "opens <= x", recording), EXIT_FAILURE,
+                                   "--assert 'opens <= x': line 1, column 10: expected a number")
+        self.assert_one_line_error(
+            self.compare("--update", "--normalise", "s/a", baseline, recording), EXIT_FAILURE,
+            "--normalise 's/a': line 1, column 4: no second /")
+        broken = self.write("broken.txt", text + "\nassert\n  never conect\n")
+        self.assert_one_line_error(self.compare(broken, recording), EXIT_FAILURE,
+                                   "line %d, column 9" % (text.count("\n") + 3), "'connect'")
+        self.assert_one_line_error(self.compare("--level", "calls", baseline, recording),
+                                   EXIT_FAILURE, "--update")
+        self.assert_one_line_error(self.compare("--normalise", "s/a/b/", baseline, recording),
+                                   EXIT_FAILURE, "--update")
+        # A recording is not written over.
+        self.assert_one_line_error(self.compare("--update", recording, recording), EXIT_FAILURE,
+                                   "is no baseline")
+        self.assert_one_line_error(self.compare(recording), EXIT_FAILURE, "nothing to compare with")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ int parse_and_run(int argc, char** argv, Startup startup) {
   add_demo(app, startup, action);
   add_replay(app, action);
   add_compare(app, action);
+  add_export(app, action);
   add_syscalls(app, action);
   add_doctor(app, action);
   try {

@@ -53,7 +53,7 @@ int attach(const AttachOptions& options) {
   const bool color = stdout_taken ? settings->color_stderr : settings->color_stdout;
   auto session = LiveSession::create(*settings, std::move(plan), clock, log, out);
   if (!session) return fail(session.error());
-  auto report_out = ReportOutput::open(*settings);
+  auto report_out = ReportOutput::open(*settings, "attach", options.pids);
   if (!report_out) return fail(report_out.error());
 
   // What a stop would disturb is looked at before the first one.
@@ -88,6 +88,7 @@ int attach(const AttachOptions& options) {
     }
     // The pump asks the tracers where they sit: it ends first.
     pump.finish();
+    report_out->give_up(target.attached.error());
     return fail(explain_attach_failure(target.pid, target.attached.error()));
   }
   const auto outcome = tracers.run(pump);
@@ -95,11 +96,15 @@ int attach(const AttachOptions& options) {
   tell_counters(tracers.counters(), pump, log);
   out.write((*session)->summary());
   const auto finished = (*session)->finish();
-  if (!outcome) return fail(outcome.error());
+  if (!outcome) {
+    report_out->give_up(outcome.error());
+    return fail(outcome.error());
+  }
 
   const model::Report report = (*session)->report();
   if (!settings->quiet || !settings->json) report_out->text(report, out, color);
   report_out->json(report);
+  report_out->files(report, (*session)->took(), (*session)->lanes());
   if (!finished) return fail(finished.error());
   if (auto written = report_out->check(); !written) return fail(written.error());
   if (auto written = out.check(); !written) return fail(written.error());
@@ -119,6 +124,7 @@ void add_attach(CLI::App& app, Action& action) {
   command->add_flag("--no-children", options->no_children,
                     "leave children that exist already alone (new ones are followed)");
   add_tracing_options(*command, options->common);
+  add_report_options(*command, options->common);
   add_diagnosis_options(*command, options->common);
   add_output_options(*command, options->common);
   command->footer(

@@ -2,32 +2,37 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <fstream>
-#include <iterator>
 
 #include "tracer/base/log.h"
 #include "tracer/cli/analysis.h"
 #include "tracer/cli/commands.h"
 #include "tracer/cli/exit_codes.h"
 #include "tracer/cli/failure.h"
+#include "tracer/cli/golden.h"
 #include "tracer/cli/output.h"
-#include "tracer/compare/canonical.h"
-#include "tracer/compare/diff.h"
 #include "tracer/record/reader.h"
 
 namespace stucktrace::cli {
 namespace {
 
 struct CompareOptions {
-  std::string baseline;
-  std::string current;
-  bool update = false;
+  GoldenOptions golden;
+  std::string baseline;  // the run, where nothing else is named
+  std::string file;
   bool quiet = false;
 };
 
+struct Recorded {
+  std::vector<model::Event> events;
+  std::vector<model::FindingRecord> findings;
+  base::Instant start;
+  std::string path;
+  GoldenRun run() const { return {events, findings, start, path, path, false}; }
+};
+
 // A recording cut short would differ for a reason that is none of the program's.
-base::Result<compare::CanonicalTrace> canonical_of_recording(const std::string& path) {
+base::Result<Recorded> read_recording(const std::string& path) {
   auto recording = record::read_recording(path);
   if (!recording) return base::Failure{recording.error()};
   if (recording->cut) {
@@ -40,88 +45,69 @@ base::Result<compare::CanonicalTrace> canonical_of_recording(const std::string& 
   auto analysis = Analysis::create(settings);
   if (!analysis) return base::Failure{analysis.error()};
   for (const model::Event& event : recording->events) (*analysis)->on_event(event);
-  return compare::canonicalise(recording->events, (*analysis)->findings(), {});
+  return Recorded{std::move(recording->events), (*analysis)->findings(), recording->header.started,
+                  path};
 }
 
-// Either form of a baseline: a recording, or the text that --update writes.
-base::Result<compare::CanonicalTrace> read_baseline(const std::string& path) {
+bool is_text_baseline(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string start(64, '\0');
   file.read(start.data(), static_cast<std::streamsize>(start.size()));
   start.resize(static_cast<std::size_t>(file.gcount()));
-  if (!compare::is_canonical_text(start)) return canonical_of_recording(path);
-  file.clear();
-  file.seekg(0);
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  auto trace = compare::parse(text);
-  if (!trace) {
-    base::Error error = trace.error();
-    error.operation = fmt::format("{}: {}", path, error.operation);
-    return base::Failure{error};
-  }
-  return trace;
+  return compare::is_baseline(start);
 }
 
-// Whole or not at all: a baseline is never left half-written.
-base::Result<void> replace_file(const std::string& path, const std::string& content) {
-  const std::string fresh = fmt::format("{}.{}.new", path, ::getpid());
-  auto out = Output::create(fresh);
-  if (!out) return base::Failure{out.error()};
-  out->write(content);
-  if (auto written = out->check(); !written) {
-    ::unlink(fresh.c_str());
-    return written;
+int compare_runs(const CompareOptions& options) {
+  GoldenOptions words = options.golden;
+  const bool alone = options.file.empty();
+  if (alone && (words.update || words.assertions.empty())) {
+    return fail(base::usage_error("nothing to compare with",
+                                  "stucktrace compare BASELINE FILE, or --assert")
+                    .error());
   }
-  if (std::rename(fresh.c_str(), path.c_str()) != 0) {
-    const base::Errno code = base::Errno::last();
-    ::unlink(fresh.c_str());
-    return base::system_error(fmt::format("cannot replace {}", path), code);
+  // A recording may stand for a baseline; only a text can be written.
+  const bool recorded = !alone && !words.update && !is_text_baseline(options.baseline);
+  if (!alone && !recorded) words.baseline = options.baseline;
+  auto golden = Golden::open(words);
+  if (!golden) return fail(golden.error());
+  if (recorded) {
+    const auto baseline = read_recording(options.baseline);
+    if (!baseline) return fail(baseline.error());
+    golden->use_as_baseline(baseline->run());
   }
-  return {};
-}
-
-int update(const CompareOptions& options, const compare::CanonicalTrace& current) {
-  if (auto done = replace_file(options.baseline, compare::to_text(current)); !done) {
-    return fail(done.error());
-  }
-  if (!options.quiet) {
-    base::StderrLog(base::LogLevel::kNormal)
-        .say(base::LogLevel::kNormal, fmt::format("{} is the new baseline", options.baseline));
-  }
-  return kExitOk;
-}
-
-int compare_traces(const CompareOptions& options) {
-  const auto current = canonical_of_recording(options.current);
+  const auto current = read_recording(alone ? options.baseline : options.file);
   if (!current) return fail(current.error());
-  if (options.update) return update(options, *current);
-  const auto baseline = read_baseline(options.baseline);
-  if (!baseline) return fail(baseline.error());
-  const std::vector<compare::Difference> differences = compare::diff(*baseline, *current);
-  if (differences.empty()) return kExitOk;
+  const auto outcome = golden->judge(current->run());
+  if (!outcome) return fail(outcome.error());
   Output out(STDOUT_FILENO, "stdout");
-  if (!options.quiet) out.write(compare::to_text(differences));
+  if (!options.quiet) {
+    out.write(outcome->text);
+    if (!outcome->message.empty()) {
+      base::StderrLog(base::LogLevel::kNormal).say(base::LogLevel::kNormal, outcome->message);
+    }
+  }
   if (auto written = out.check(); !written) return fail(written.error());
-  return kExitDiffers;
+  return outcome->passed ? kExitOk : kExitDiffers;
 }
 
 }  // namespace
 
 void add_compare(CLI::App& app, Action& action) {
   CLI::App* command =
-      app.add_subcommand("compare", "golden traces: has a program's blocking structure changed?");
+      app.add_subcommand("compare", "golden traces: does a program still do what it did?");
   auto options = std::make_shared<CompareOptions>();
-  command->add_option("baseline", options->baseline, "a recording, or the text --update wrote")
+  command
+      ->add_option("baseline", options->baseline,
+                   "the text that --update wrote or writes, or a recording")
       ->required();
-  command->add_option("file", options->current, "the recording to judge")->required();
-  command->add_flag("--update", options->update,
-                    "make the recording the new baseline, as reviewable text");
+  command->add_option("file", options->file,
+                      "the recording to judge; with --assert it may stand alone");
+  add_golden_options(*command, options->golden);
   command->add_flag("-q,--quiet", options->quiet, "only the exit status");
   command->footer(
-      "Clocks, pids, addresses and the order between threads do not count.\n"
-      "Exits with 0 if the traces are equal, 122 if they differ.");
-  command->callback(
-      [options, &action] { action = [options] { return compare_traces(*options); }; });
+      "Clocks, pids, addresses, the order between threads and of children do not count.\n"
+      "Exits with 0 if nothing differs and all assertions hold, else with 122.");
+  command->callback([options, &action] { action = [options] { return compare_runs(*options); }; });
 }
 
 }  // namespace stucktrace::cli

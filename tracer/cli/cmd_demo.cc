@@ -58,6 +58,7 @@ void add_demo(CLI::App& app, const Startup& startup, Action& action) {
   command->add_option("name", options->name, "which");
   command->add_flag("--healthy", options->healthy, "run its healthy twin: no finding is right");
   add_tracing_options(*command, options->common);
+  add_report_options(*command, options->common);
   add_diagnosis_options(*command, options->common);
   add_output_options(*command, options->common);
   command->callback([options, startup, &action] {

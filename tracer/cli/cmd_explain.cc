@@ -24,6 +24,7 @@ struct ExplainOptions {
   bool tree = false;
   bool all_stacks = false;
   bool allow_stop = false;
+  bool native = false;  // and the interpreters' own frames
   std::string time_limit = "5s";
 };
 
@@ -104,7 +105,7 @@ base::Result<Looked> look(const ExplainOptions& options, const Settings& setting
   SampleRequest request{.roots = roots,
                         .settle = settings.settle,
                         .stacks = !options.all,
-                        .all_stacks = options.all_stacks,
+                        .all_stacks = options.all_stacks || options.native,
                         .may_stop = options.allow_stop,
                         .time_limit = limit};
   auto sample = take_sample(request);
@@ -141,7 +142,8 @@ int explain(const ExplainOptions& options) {
   if (!limit) return fail(limit.error());
   const auto roots = roots_to_look_at(options);
   if (!roots) return fail(roots.error());
-  auto report_out = ReportOutput::open(*settings);
+  auto report_out = ReportOutput::open(
+      *settings, "explain", options.all ? std::vector<std::string>{"--all"} : options.pids);
   if (!report_out) return fail(report_out.error());
   auto analysis = Analysis::create(settings->diagnosis);
   if (!analysis) return fail(analysis.error());
@@ -149,7 +151,10 @@ int explain(const ExplainOptions& options) {
   const base::SystemClock clock;
   const base::Instant started = clock.now();
   auto looked = look(options, *settings, *roots, *limit, **analysis);
-  if (!looked) return fail(looked.error());
+  if (!looked) {
+    report_out->give_up(looked.error());
+    return fail(looked.error());
+  }
   const model::Sample& sample = looked->sample;
 
   model::Report report;
@@ -167,9 +172,14 @@ int explain(const ExplainOptions& options) {
   Output out(STDOUT_FILENO, "stdout");
   const bool json_on_stdout = settings->json && settings->json_path.empty();
   if (!json_on_stdout) {
-    report_out->text(report, out, settings->color_stdout, options.all_stacks);
+    using enum ReportOutput::Stacks;
+    report_out->text(report, out, settings->color_stdout,
+                     options.native       ? kNative
+                     : options.all_stacks ? kMerged
+                                          : kNone);
   }
   report_out->json(report);
+  report_out->files(report, report.look->took);
   if (auto written = report_out->check(); !written) return fail(written.error());
   if (auto written = out.check(); !written) return fail(written.error());
   return report.diagnosis.findings.empty() ? kExitOk : kExitStuck;
@@ -192,6 +202,9 @@ void add_explain(CLI::App& app, Action& action) {
   command->add_flag("--stacks", options->all_stacks, "stacks of all threads");
   command->add_flag("--allow-stop", options->allow_stop,
                     "a running thread may be stopped for some microseconds, for its stack");
+  command->add_flag("--native", options->native,
+                    "stacks of all threads, with the C frames of Python's interpreter");
+  add_report_options(*command, options->common);
   add_diagnosis_options(*command, options->common);
   add_output_options(*command, options->common);
   command->footer("Exits with 121 if something is stuck, else 0.");

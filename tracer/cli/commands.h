@@ -30,6 +30,7 @@ void add_watch(CLI::App& app, Action& action);
 void add_demo(CLI::App& app, const Startup& startup, Action& action);
 void add_replay(CLI::App& app, Action& action);
 void add_compare(CLI::App& app, Action& action);
+void add_export(CLI::App& app, Action& action);
 void add_syscalls(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
 

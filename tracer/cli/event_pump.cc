@@ -81,6 +81,16 @@ engine::Directive EventPump::on_tick(base::Instant) {
                                                         : engine::Directive::kGoOn;
 }
 
+void EventPump::want_last_look(LastLook look) {
+  const std::scoped_lock lock(last_look_mutex_);
+  last_look_ = std::move(look);
+}
+
+std::optional<LastLook> EventPump::take_last_look() {
+  const std::scoped_lock lock(last_look_mutex_);
+  return std::exchange(last_look_, std::nullopt);
+}
+
 // The queue with the oldest event. What a tracer is about to emit may be older still by
 // microseconds; the session puts up with that.
 engine::EventQueue* EventPump::oldest() {
@@ -116,9 +126,12 @@ void EventPump::work(const std::function<int()>& shared_cpu) {
     if (now >= next_tick) {
       next_tick = now + kTick;
       if (picture_wanted_.exchange(false)) session_.want_picture();
+      if (auto look = take_last_look()) session_.want_last_look(std::move(*look));
       engine::EventQueue* next = oldest();
       const base::Instant seen = next == nullptr ? now : std::min(now, next->front()->at);
       if (session_.on_tick(now, seen) == engine::Directive::kDetach) detach_wanted_.store(true);
+      last_look_over_.store(session_.last_look_over());
+      failed_.store(session_.failed());
     }
     session_.flush_lines();
     // Sleeping on the first of several is as good as on any: it is a nap of milliseconds.

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -36,12 +38,18 @@ class EventPump final : public engine::TickObserver {
   engine::Directive on_tick(base::Instant now) override;
   void on_picture_wanted() override { picture_wanted_.store(true); }
 
+  // From any thread: see LiveSession.
+  void want_last_look(LastLook look);
+  bool last_look_over() const { return last_look_over_.load(); }
+  bool failed() const { return failed_.load(); }
+
   // After finish(), of all tracers.
   engine::EventQueue::Counters counters() const;
 
  private:
   void work(const std::function<int()>& shared_cpu);
   engine::EventQueue* oldest();
+  std::optional<LastLook> take_last_look();
   std::size_t drain();
 
   LiveSession& session_;
@@ -49,6 +57,10 @@ class EventPump final : public engine::TickObserver {
   std::vector<std::unique_ptr<engine::EventQueue>> queues_;
   std::atomic<bool> picture_wanted_{false};
   std::atomic<bool> detach_wanted_{false};
+  std::mutex last_look_mutex_;
+  std::optional<LastLook> last_look_;
+  std::atomic<bool> last_look_over_{false};
+  std::atomic<bool> failed_{false};
   std::jthread thread_;
 };
 

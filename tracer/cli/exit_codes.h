@@ -6,9 +6,9 @@ namespace stucktrace::cli {
 // page and README.
 enum ExitCode : int {
   kExitOk = 0,            // nothing stuck
-  kExitStuck = 121,       // explain, attach: something is stuck
+  kExitStuck = 121,       // explain, attach, run --fail-on: something is stuck
   kExitDiffers = 122,     // compare: the traces differ
-  kExitDeadline = 124,    // run: the deadline was reached
+  kExitDeadline = 124,    // run: the deadline, or the limit of --idle, was reached
   kExitFailure = 125,     // stucktrace itself failed, or was called wrongly
   kExitCannotRun = 126,   // run: the command was found but cannot be executed
   kExitNotFound = 127,    // run: the command was not found

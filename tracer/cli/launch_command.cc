@@ -16,6 +16,7 @@
 #include "tracer/cli/failure.h"
 #include "tracer/cli/live_session.h"
 #include "tracer/cli/report_output.h"
+#include "tracer/cli/run_control.h"
 #include "tracer/kernel/fast_idle.h"
 
 namespace stucktrace::cli {
@@ -58,8 +59,79 @@ std::optional<engine::LaunchFilter> choose_filter(const std::string& path, const
                         tracer ? "traces others itself" : "gains rights when executed"));
     return std::nullopt;
   }
-  return settings.chosen_set ? engine::filter_for(settings.tracer.trace)
-                             : engine::diagnosis_filter();
+  return settings.chosen_set || launch.compared ? engine::filter_for(settings.tracer.trace)
+                                                : engine::diagnosis_filter();
+}
+
+// False if the run differs from its baseline or an assertion does not hold.
+base::Result<bool> judge(const Golden& golden, const LiveSession& session, const Settings& settings,
+                         Output& diagnostics, base::Log& log) {
+  const auto outcome = golden.judge({session.events(), session.analysis().findings(),
+                                     session.started(), "the run", settings.record_path, true});
+  if (!outcome) return base::Failure{outcome.error()};
+  diagnostics.write(outcome->text);
+  if (!outcome->message.empty()) log.say(base::LogLevel::kNormal, outcome->message);
+  return outcome->passed;
+}
+
+int exit_status(const engine::Outcome& outcome, const RunControl& control, bool own_failure) {
+  if (const auto status = control.status()) return *status;
+  if (!outcome.root_exit) {
+    return outcome.ended_by_signal ? kExitSignalBase + *outcome.ended_by_signal : kExitFailure;
+  }
+  const model::TaskExit& exit = *outcome.root_exit;
+  const int status = exit.signaled ? kExitSignalBase + exit.code : exit.code;
+  return status == 0 && own_failure ? static_cast<int>(kExitFailure) : status;
+}
+
+// Text to stderr, JSON to its file or stdout, once. With a limit reached the report is the one from
+// before the tree's end, told at once; stdout gets its line after what the tree writes till then.
+class RunReport {
+ public:
+  RunReport(ReportOutput& out, Output& diagnostics, const Settings& settings)
+      : out_(out), diagnostics_(diagnostics), settings_(settings) {}
+
+  void tell(const model::Report& report) {
+    if (told_) return;
+    told_ = report;
+    // A finding tells the stacks that matter; without one the stacks are what there is to tell.
+    const bool stacks =
+        report.ended && report.ended->because != "orphans" && report.diagnosis.findings.empty();
+    if (!report.history.empty() || report.ended) {
+      out_.text(report, diagnostics_, settings_.color_stderr,
+                stacks ? ReportOutput::Stacks::kMerged : ReportOutput::Stacks::kNone);
+    }
+    if (out_.json_to_file()) out_.json(report);
+    out_.files(report, session_->took(), session_->lanes());
+  }
+  // Whose reports are told; before the first one.
+  void follow(const LiveSession& session) { session_ = &session; }
+  void finish() {
+    if (told_ && !out_.json_to_file()) out_.json(*told_);
+  }
+  bool told() const { return told_.has_value(); }
+
+ private:
+  ReportOutput& out_;
+  Output& diagnostics_;
+  const Settings& settings_;
+  const LiveSession* session_ = nullptr;
+  std::optional<model::Report> told_;
+};
+
+SessionPlan session_plan(const std::vector<std::string>& words, const RunLimits& limits,
+                         bool filtered, RunReport& report) {
+  SessionPlan plan{.mode = "launch",
+                   .command = words,
+                   .time_limit = {},
+                   .until_stuck = false,
+                   .looks_up_calls = filtered};
+  plan.on_last_look = [&report](const model::Report& told) { report.tell(told); };
+  if (limits.fail_on == FailOn::kNone) return plan;
+  plan.fails = [limits](const model::FindingRecord& record, base::Instant now) {
+    return fails(limits.fail_on, record, now, limits.stuck_after);
+  };
+  return plan;
 }
 
 }  // namespace
@@ -72,20 +144,23 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
 
   const base::SystemClock clock;
   base::StderrLog log(settings.log_level);
+  // Ends last.
+  std::optional<EndGuard> guard;
+  if (launch.limits.any()) guard.emplace();
   Output diagnostics(STDERR_FILENO, "stderr");
   engine::TracerOptions options = settings.tracer;
   options.filter = choose_filter(*found, settings, launch, log);
-  options.kill_on_exit = launch.kill_on_exit;
-  auto session = LiveSession::create(settings,
-                                     {.mode = "launch",
-                                      .command = words,
-                                      .time_limit = {},
-                                      .until_stuck = false,
-                                      .looks_up_calls = options.filter.has_value()},
-                                     clock, log, diagnostics);
-  if (!session) return fail(session.error());
-  auto report_out = ReportOutput::open(settings);
+  // A tree with a limit does not outlive who watches it.
+  options.kill_on_exit = launch.kill_on_exit || launch.limits.any();
+  options.may_be_ended = launch.limits.any();
+  auto report_out = ReportOutput::open(settings, "run", words);
   if (!report_out) return fail(report_out.error());
+  RunReport report(*report_out, diagnostics, settings);
+  auto session = LiveSession::create(
+      settings, session_plan(words, launch.limits, options.filter.has_value(), report), clock, log,
+      diagnostics);
+  if (!session) return fail(session.error());
+  report.follow(**session);
 
   std::optional<kernel::FastIdle> fast_idle;
   if (settings.fast_idle) {
@@ -95,39 +170,66 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   }
   EventPump pump(**session, clock);
   engine::Tracer tracer(std::move(options), clock, *pump.sinks().front(), log);
+  RunControl control({.limits = launch.limits, .settle = settings.settle}, tracer, pump, clock,
+                     guard ? &*guard : nullptr);
+  if (launch.limits.any()) {
+    diagnostics.limit(control.hurry());
+    report_out->limit(control.hurry());
+  }
   engine::Command command;
   command.path = *found;
   command.argv = words;
   command.restore_sigpipe = !startup.sigpipe_ignored;
   const auto pid = tracer.launch(command);
-  if (!pid) return fail(pid.error());
+  if (!pid) {
+    report_out->give_up(pid.error());
+    return fail(pid.error());
+  }
+  control.launched(clock.now());
   (*session)->add_root(*pid);
   pump.start([&tracer] { return tracer.shared_cpu(); });
-  const auto outcome = tracer.run(pump);
+  const auto outcome = tracer.run(control);
+  control.finish();
   pump.finish();
   tell_counters(tracer.counters(), pump, log);
-  diagnostics.write((*session)->summary());
   const auto finished = (*session)->finish();
-  if (!outcome) return fail(outcome.error());
+  diagnostics.write((*session)->summary());
+  if (!outcome) {
+    report_out->give_up(outcome.error());
+    return fail(outcome.error());
+  }
   if (outcome->exec_failure) {
-    fail({base::ErrorKind::kSystem, fmt::format("cannot execute {}", base::escape_text(*found)),
-          *outcome->exec_failure, base::Tid{}, ""});
+    const base::Error error{base::ErrorKind::kSystem,
+                            fmt::format("cannot execute {}", base::escape_text(*found)),
+                            *outcome->exec_failure, base::Tid{}, ""};
+    report_out->give_up(error);
+    fail(error);
     return outcome->exec_failure->value() == ENOENT ? kExitNotFound : kExitCannotRun;
   }
-  const model::Report report = (*session)->report();
-  if (!report.history.empty()) report_out->text(report, diagnostics, settings.color_stderr);
-  report_out->json(report);
+  if (!report.told()) {
+    model::Report at_the_end = (*session)->report();
+    if (control.reached()) at_the_end.ended = control.ended();
+    report.tell(at_the_end);
+  }
+  report.finish();
   // What the command did counts; our own trouble is told, and changes the status only where the
   // command itself succeeded.
-  bool own_failure = false;
-  if (!finished) own_failure = fail(finished.error()) != 0;
-  if (auto written = report_out->check(); !written) own_failure = fail(written.error()) != 0;
-  if (!outcome->root_exit) {
-    return outcome->ended_by_signal ? kExitSignalBase + *outcome->ended_by_signal : kExitFailure;
+  const auto written = report_out->check();
+  for (const auto* result : {&finished, &written}) {
+    if (!*result) diagnostics.line("stucktrace: " + result->error().message());
   }
-  const int status = outcome->root_exit->signaled ? kExitSignalBase + outcome->root_exit->code
-                                                  : outcome->root_exit->code;
-  return status == 0 && own_failure ? static_cast<int>(kExitFailure) : status;
+  bool own_failure = !finished || !written;
+  bool differs = false;
+  // What was cut short is compared with nothing.
+  if (launch.golden != nullptr && !control.reached()) {
+    const auto passed = judge(*launch.golden, **session, settings, diagnostics, log);
+    if (!passed) own_failure = fail(passed.error()) != 0;
+    differs = passed && !*passed;
+  }
+  const int status = exit_status(*outcome, control, own_failure);
+  // What never came back from its look is not waited for.
+  if (control.look_given_up()) ::_exit(status);
+  return status == kExitOk && differs ? static_cast<int>(kExitDiffers) : status;
 }
 
 }  // namespace stucktrace::cli

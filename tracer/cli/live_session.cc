@@ -54,6 +54,9 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
     session->writer_ = std::move(*writer);
   }
   if (settings.summary) session->summary_.emplace();
+  if (!settings.html_path.empty()) {
+    session->lanes_ = std::make_unique<render::TraceLanes>(session->started_);
+  }
   if (!settings.quiet && !settings.summary) {
     render::TimelineOptions look = settings.timeline;
     look.wall_offset = session->started_wall_ - session->started_.since_boot;
@@ -77,11 +80,19 @@ void LiveSession::accept(model::Event& event) {
 void LiveSession::on_event(const model::Event& event) {
   last_event_ = event.at;
   if (writer_) writer_->on_event(event);
+  if (settings_.keep_events) events_.push_back(event);
   analysis_->on_event(event);
   watch_.observe(event);
+  tree_.observe(event);
+  names_.observe(event);
+  if (std::holds_alternative<model::TaskExit>(event.data) && plan_.mode == "launch" &&
+      !roots_.empty() && event.tid == base::main_thread(roots_.front())) {
+    orphans_since_ = event.at;
+  }
   if (call_watch_) call_watch_->observe(event);
   if (summary_) summary_->on_event(event);
   if (timeline_) timeline_->on_event(event);
+  if (lanes_) lanes_->on_event(event);
   if (std::holds_alternative<model::Sample>(event.data)) tell_news();
 }
 
@@ -107,13 +118,58 @@ engine::Directive LiveSession::on_tick(base::Instant now, base::Instant seen) {
   if (auto first = std::exchange(first_sample_, std::nullopt)) use_sample(std::move(*first));
   if (!sample_) sample_ = sampler_.take();
   use_sample_of(seen);
-  if (!sampler_.busy() && !sample_ && (watch_.due(seen) || picture_wanted_)) {
-    sampler_.request({.roots = roots_, .settle = settings_.settle});
+  if (!sampler_.busy() && !sample_ && !last_look_over_) request_look(seen);
+  if (plan_.fails && !failed_) {
+    failed_ = std::ranges::any_of(analysis_->findings(), [&](const model::FindingRecord& record) {
+      return plan_.fails(record, now);
+    });
   }
   if (let_go_ || (plan_.time_limit && now - started_ >= *plan_.time_limit)) {
     return engine::Directive::kDetach;
   }
   return engine::Directive::kGoOn;
+}
+
+// Nothing is being looked at.
+void LiveSession::request_look(base::Instant seen) {
+  if (last_look_) {
+    // Asked for and nothing came: the tree has ended meanwhile.
+    if (last_look_requested_) return finish_last_look();
+    last_look_requested_ = true;
+    sampler_.request(
+        {.roots = roots_now(), .settle = last_look_->settle, .time_limit = last_look_->time_limit});
+    return;
+  }
+  // What the command has left behind is looked at once it has been there for a while.
+  const bool orphans = orphans_since_ && seen - *orphans_since_ >= settings_.diagnosis.stuck_after;
+  if (orphans) orphans_since_.reset();
+  if (!orphans && !watch_.due(seen) && !picture_wanted_) return;
+  sampler_.request({.roots = roots_now(), .settle = settings_.settle});
+}
+
+void LiveSession::want_last_look(LastLook look) {
+  model::Event event{0, clock_.now(), base::Pid{}, base::Tid{}, model::Note{look.ended.words}};
+  last_look_ = std::move(look);
+  accept(event);
+}
+
+void LiveSession::finish_last_look() {
+  last_look_over_ = true;
+  flush_lines();
+  if (writer_) writer_->flush();
+  if (plan_.on_last_look) plan_.on_last_look(report());
+}
+
+// Where to start from: what was given, as long as it lives, and what has lost its parent.
+std::vector<base::Pid> LiveSession::roots_now() const {
+  std::vector<base::Pid> roots;
+  for (const base::Pid pid : roots_) {
+    if (tree_.contains(pid)) roots.push_back(pid);
+  }
+  for (const base::Pid pid : tree_.tops()) {
+    if (std::ranges::find(roots, pid) == roots.end()) roots.push_back(pid);
+  }
+  return roots.empty() ? roots_ : roots;
 }
 
 void LiveSession::look_up_calls() {
@@ -130,7 +186,22 @@ void LiveSession::use_sample_of(base::Instant seen) {
   use_sample(std::move(sample));
 }
 
+// The names that the timeline uses; what is not of the tree has none.
+void LiveSession::name_as_the_timeline(model::Sample& sample) const {
+  const auto named = [this](const model::Snapshot& snapshot) {
+    model::Snapshot copy = snapshot;
+    for (model::Process& process : copy.processes) {
+      const bool known = names_.find(base::main_thread(process.pid)) != nullptr;
+      process.role = known ? names_.process_role(process.pid) : "";
+    }
+    return std::make_shared<const model::Snapshot>(std::move(copy));
+  };
+  sample.before = named(*sample.before);
+  sample.now = named(*sample.now);
+}
+
 void LiveSession::use_sample(model::Sample sample) {
+  name_as_the_timeline(sample);
   const bool wanted = std::exchange(picture_wanted_, false);
   const model::Diagnosis diagnosis = analysis_->diagnose(sample);
   if (wanted) {
@@ -146,10 +217,12 @@ void LiveSession::use_sample(model::Sample sample) {
         .write(render::text_report(picture, {.color = settings_.color_stderr}));
   }
   // Only a sample that says something belongs into the trace: it is what a replay diagnoses again.
-  if (diagnosis.findings.empty()) return;
+  const bool last = last_look_requested_ && !last_look_over_;
+  if (diagnosis.findings.empty() && !last) return;
   const base::Instant taken_at = sample.now->taken_at;
   model::Event event{0, taken_at, base::Pid{}, base::Tid{}, std::move(sample)};
   accept(event);
+  if (last) finish_last_look();
 }
 
 void LiveSession::tell_news() {
@@ -173,6 +246,13 @@ model::Report LiveSession::report() const {
   report.diagnosis = analysis_->last_diagnosis();
   report.history = analysis_->findings();
   if (report.snapshot) report.could_not_see = report.snapshot->could_not_see;
+  if (last_look_) {
+    report.ended = last_look_->ended;
+    if (!last_look_over_) {
+      report.could_not_see.emplace_back(
+          "the look at the tree before its end took longer than its limit and was given up");
+    }
+  }
   return report;
 }
 
@@ -182,6 +262,7 @@ std::string LiveSession::summary() const {
 
 base::Result<void> LiveSession::finish() {
   if (timeline_) timeline_->close();
+  if (lanes_) lanes_->close();
   flush_lines();
   if (!writer_) return {};
   return writer_->finish();

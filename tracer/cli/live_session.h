@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "tracer/base/log.h"
 #include "tracer/base/result.h"
 #include "tracer/cli/analysis.h"
+#include "tracer/cli/live_tree.h"
 #include "tracer/cli/options.h"
 #include "tracer/cli/output.h"
 #include "tracer/cli/sampler.h"
@@ -15,8 +17,10 @@
 #include "tracer/engine/call_watch.h"
 #include "tracer/engine/tracer.h"
 #include "tracer/model/call_summary.h"
+#include "tracer/model/task_tree.h"
 #include "tracer/record/writer.h"
 #include "tracer/render/text_timeline.h"
+#include "tracer/render/trace_lanes.h"
 
 namespace stucktrace::cli {
 
@@ -26,6 +30,17 @@ struct SessionPlan {
   std::optional<base::Nanoseconds> time_limit;  // --for
   bool until_stuck = false;                     // let go at the first finding
   bool looks_up_calls = false;                  // most calls run without a stop
+  // The finding fails the run; asked about each, again and again, as it gets older.
+  std::function<bool(const model::FindingRecord&, base::Instant now)> fails = {};
+  // Takes the report of the last look, before the tree is ended.
+  std::function<void(const model::Report&)> on_last_look = {};
+};
+
+// The look before the tree is ended.
+struct LastLook {
+  model::Ended ended;
+  base::Nanoseconds settle{};
+  base::Nanoseconds time_limit{};  // of each of its two
 };
 
 // Wires one live trace: engine events to recorder, analysis and timeline; stalls to the sampler and
@@ -49,6 +64,12 @@ class LiveSession final {
   // The user asks for the present picture.
   void want_picture() { picture_wanted_ = true; }
 
+  // The tree is going to be ended: one more look, whatever it shows, then none.
+  void want_last_look(LastLook look);
+  bool last_look_over() const { return last_look_over_; }
+  // Some finding fails the run.
+  bool failed() const { return failed_; }
+
   void add_root(base::Pid pid) { roots_.push_back(pid); }
   // A sample taken before the first stop, so that nothing it saw was disturbed by the attach.
   void add_sample(model::Sample sample) { first_sample_ = std::move(sample); }
@@ -56,8 +77,15 @@ class LiveSession final {
   base::Result<void> finish();
 
   const Analysis& analysis() const { return *analysis_; }
+  // All of them, where Settings::keep_events asks for it.
+  const std::vector<model::Event>& events() const { return events_; }
+  base::Instant started() const { return started_; }
   bool found() const { return !analysis_->findings().empty(); }
   model::Report report() const;
+  // The timeline for the report's page; null where none was asked for. After finish().
+  const render::TraceLanes* lanes() const { return lanes_.get(); }
+  // From the start to the last event.
+  base::Nanoseconds took() const { return last_event_ - started_; }
   // The tables of -c; "" without it.
   std::string summary() const;
 
@@ -72,7 +100,11 @@ class LiveSession final {
   void look_up_calls();
   void use_sample_of(base::Instant seen);
   void use_sample(model::Sample sample);
+  void name_as_the_timeline(model::Sample& sample) const;
   void tell_news();
+  void request_look(base::Instant seen);
+  void finish_last_look();
+  std::vector<base::Pid> roots_now() const;
 
   const Settings& settings_;
   SessionPlan plan_;
@@ -81,12 +113,16 @@ class LiveSession final {
   std::unique_ptr<Analysis> analysis_;
   std::unique_ptr<record::Writer> writer_;
   std::unique_ptr<render::TextTimeline> timeline_;
+  std::unique_ptr<render::TraceLanes> lanes_;
   Output* timeline_out_ = nullptr;
   std::string lines_;  // of the timeline, not yet written: one write for many
   Sampler sampler_;
   StallWatch watch_;
+  LiveTree tree_;
+  model::TaskTree names_;
   std::optional<engine::CallWatch> call_watch_;
   std::optional<model::CallSummary> summary_;
+  std::vector<model::Event> events_;
   std::vector<base::Pid> roots_;
   base::Instant started_;
   base::Nanoseconds started_wall_{};
@@ -97,6 +133,11 @@ class LiveSession final {
   bool picture_wanted_ = false;
   bool let_go_ = false;
   bool told_recording_failure_ = false;
+  std::optional<base::Instant> orphans_since_;  // the command's end, till they were looked at
+  std::optional<LastLook> last_look_;
+  bool last_look_requested_ = false;
+  bool last_look_over_ = false;
+  bool failed_ = false;
 };
 
 // "Linux 6.18.1 x86_64": never a host name.

@@ -42,6 +42,12 @@ void add_output_options(CLI::App& app, CommonOptions& options) {
   app.add_flag("-v,--verbose", options.verbose, "more detail; twice: everything");
 }
 
+void add_report_options(CLI::App& app, CommonOptions& options) {
+  app.add_option("--junit", options.junit, "write the findings to FILE as JUnit XML");
+  app.add_option("--sarif", options.sarif, "write the findings to FILE as SARIF 2.1.0");
+  app.add_option("--html", options.html, "write the report to FILE as one page for a browser");
+}
+
 void add_diagnosis_options(CLI::App& app, CommonOptions& options) {
   app.add_option("--stuck-after", options.stuck_after,
                  "how long a stall lasts before it is looked at")
@@ -178,6 +184,9 @@ base::Result<Settings> check(const CommonOptions& options) {
   settings.record_path = options.record_path;
   settings.json = !options.json.empty();
   if (options.json != "-") settings.json_path = options.json;
+  settings.junit_path = options.junit;
+  settings.sarif_path = options.sarif;
+  settings.html_path = options.html;
   settings.color_stdout = wants_color(options.color, STDOUT_FILENO);
   settings.color_stderr = wants_color(options.color, STDERR_FILENO);
   settings.quiet = options.quiet;

@@ -33,12 +33,16 @@ struct CommonOptions {
   bool summary = false;  // -c
   bool fast_idle = false;
   std::string payload = "text";
+  std::string junit;  // --junit
+  std::string sarif;  // --sarif
+  std::string html;   // --html
   std::string color = "auto";
   bool quiet = false;
   int verbose = 0;
 };
 
 void add_output_options(CLI::App& app, CommonOptions& options);  // --json --color -q -v
+void add_report_options(CLI::App& app, CommonOptions& options);  // --junit --sarif --html
 void add_diagnosis_options(CLI::App& app,
                            CommonOptions& options);  // --stuck-after --settle --announce
 void add_tracing_options(CLI::App& app, CommonOptions& options);  // -o -e --attach-mode --payload
@@ -51,12 +55,16 @@ struct Settings {
   engine::TracerOptions tracer;
   bool fast_idle = false;
   bool summary = false;
-  bool chosen_set = false;  // -e was given, or everything asked for (-vv)
+  bool chosen_set = false;   // -e was given, or everything asked for (-vv)
+  bool keep_events = false;  // to be compared at the end
   diagnose::Settings diagnosis;
   base::Nanoseconds settle{};
   std::string record_path;
   bool json = false;
   std::string json_path;
+  std::string junit_path;
+  std::string sarif_path;
+  std::string html_path;
   render::TimelineOptions timeline;
   bool color_stdout = false;
   bool color_stderr = false;

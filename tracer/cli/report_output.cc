@@ -2,13 +2,22 @@
 
 #include <unistd.h>
 
+#include "tracer/render/annotations.h"
+#include "tracer/render/finding_scope.h"
 #include "tracer/render/json_report.h"
 #include "tracer/render/text_report.h"
+#include "tracer/render/told_finding.h"
 
 namespace stucktrace::cli {
 
-base::Result<ReportOutput> ReportOutput::open(const Settings& settings) {
+base::Result<ReportOutput> ReportOutput::open(const Settings& settings, std::string command,
+                                              std::vector<std::string> words) {
   ReportOutput output;
+  const CiEnvironment ci = CiEnvironment::of_this_process();
+  output.sections_ = ci.gitlab;
+  auto files = ReportFiles::open(settings, ci, std::move(command), std::move(words));
+  if (!files) return base::Failure{files.error()};
+  output.files_ = std::move(*files);
   output.verbose_ = settings.log_level == base::LogLevel::kVerbose;
   if (!settings.json) return output;
   if (settings.json_path.empty()) {
@@ -18,11 +27,28 @@ base::Result<ReportOutput> ReportOutput::open(const Settings& settings) {
   auto file = Output::create(settings.json_path);
   if (!file) return base::Failure{file.error()};
   output.json_out_ = std::move(*file);
+  output.json_to_file_ = true;
   return output;
 }
 
-void ReportOutput::text(const model::Report& report, Output& out, bool color, bool stacks) const {
-  out.write(render::text_report(report, {.color = color, .verbose = verbose_, .stacks = stacks}));
+void ReportOutput::text(const model::Report& report, Output& out, bool color, Stacks stacks) const {
+  const std::string text = render::text_report(report, {.color = color,
+                                                        .verbose = verbose_,
+                                                        .stacks = stacks != Stacks::kNone,
+                                                        .native = stacks == Stacks::kNative});
+  const auto findings = render::told_findings(report);
+  if (!sections_ || findings.empty()) {
+    out.write(text);
+    return;
+  }
+  out.write(render::gitlab_section("stucktrace_report",
+                                   "stucktrace: " + render::verdict_text(findings.front()), text,
+                                   base::SystemClock{}.wall()));
+}
+
+void ReportOutput::files(const model::Report& report, base::Nanoseconds took,
+                         const render::TraceLanes* lanes) {
+  files_.write(report, took, lanes);
 }
 
 void ReportOutput::json(const model::Report& report) {
@@ -30,8 +56,10 @@ void ReportOutput::json(const model::Report& report) {
 }
 
 base::Result<void> ReportOutput::check() const {
-  if (!json_out_) return {};
-  return json_out_->check();
+  if (json_out_) {
+    if (auto written = json_out_->check(); !written) return written;
+  }
+  return files_.check();
 }
 
 }  // namespace stucktrace::cli

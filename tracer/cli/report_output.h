@@ -1,28 +1,54 @@
 #pragma once
 
+#include <atomic>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "tracer/base/result.h"
 #include "tracer/cli/options.h"
 #include "tracer/cli/output.h"
+#include "tracer/cli/report_files.h"
 #include "tracer/model/verdict.h"
 
 namespace stucktrace::cli {
 
-// Where a report goes: text to a stream, JSON to stdout or a file (opened before anything starts,
-// so that an unwritable path shows at once).
+// Where a report goes: text to a stream, JSON to stdout or a file, other formats to files. All are
+// opened before anything starts, so that an unwritable path shows at once.
 class ReportOutput {
  public:
-  static base::Result<ReportOutput> open(const Settings& settings);
+  // `command` and `words`: what is reported about, for the files.
+  static base::Result<ReportOutput> open(const Settings& settings, std::string command,
+                                         std::vector<std::string> words);
 
-  // `stacks`: every thread's, after the findings.
-  void text(const model::Report& report, Output& out, bool color, bool stacks = false) const;
+  // Stacks of every thread after the findings.
+  enum class Stacks {
+    kNone,
+    kMerged,  // Python frames in place of the interpreter's
+    kNative,  // ... and those as well
+  };
+  void text(const model::Report& report, Output& out, bool color,
+            Stacks stacks = Stacks::kNone) const;
   // Only where --json was given.
   void json(const model::Report& report);
+  // json() goes to a file of its own, not to stdout.
+  bool json_to_file() const { return json_to_file_; }
+  // See Output::limit().
+  void limit(const std::atomic<bool>& hurry) {
+    if (json_out_) json_out_->limit(hurry);
+  }
+  // Files and marks for CI servers (report_files.h): once, at the end.
+  void files(const model::Report& report, base::Nanoseconds took,
+             const render::TraceLanes* lanes = nullptr);
+  // Without a report, because of this: for the files.
+  void give_up(const base::Error& error) { files_.give_up(error); }
   base::Result<void> check() const;
 
  private:
   bool verbose_ = false;
+  bool json_to_file_ = false;
+  bool sections_ = false;  // the log is GitLab's
+  ReportFiles files_;
   std::optional<Output> json_out_;
 };
 

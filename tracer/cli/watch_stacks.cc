@@ -56,6 +56,7 @@ bool carry_stacks(const Snapshot& then, Snapshot& now) {
   if (!still) return false;
   const base::Nanoseconds passed = now.taken_at - then.taken_at;
   for (std::size_t i = 0; i < tree.size(); ++i) {
+    tree[i]->interpreter = before[i]->interpreter;
     for (std::size_t k = 0; k < tree[i]->threads.size(); ++k) {
       const Thread& from = before[i]->threads[k];
       Thread& to = tree[i]->threads[k];
@@ -63,6 +64,7 @@ bool carry_stacks(const Snapshot& then, Snapshot& now) {
       to.stack = from.stack;
       to.python = from.python;
       to.stack_note = from.stack_note;
+      to.awaited_end = from.awaited_end;
       if (from.runtime_deadline) to.runtime_deadline = *from.runtime_deadline - passed;
       // Who holds an interpreter's lock was read with the stacks.
       if (to.wait.kind == model::WaitKind::kFutex && !names_owner(to)) to.wait.on = from.wait.on;

@@ -82,7 +82,12 @@ Lines cut_out(const Lines& lines, std::size_t begin, std::size_t end) {
           lines.begin() + static_cast<std::ptrdiff_t>(end)};
 }
 
-void compare_section(const CanonicalTrace::Section& baseline,
+// The number of a line in its file; of one in its section where there is no file.
+std::size_t line_number(const CanonicalTrace::Section& section, std::size_t index) {
+  return section.at + index + 1;
+}
+
+void compare_ordered(const CanonicalTrace::Section& baseline,
                      const CanonicalTrace::Section& current, std::vector<Difference>& out) {
   const std::vector<Hunk> found = hunks(baseline.lines, current.lines);
   for (std::size_t i = 0; i < found.size(); ++i) {
@@ -95,11 +100,40 @@ void compare_section(const CanonicalTrace::Section& baseline,
     const std::size_t to = hunk.expected.end + std::min(kContext, ceiling - hunk.expected.end);
     Difference difference;
     difference.role = baseline.role;
-    difference.line = hunk.expected.begin + 1;
+    difference.line = line_number(baseline, hunk.expected.begin);
     difference.before = cut_out(baseline.lines, from, hunk.expected.begin);
     difference.expected = cut_out(baseline.lines, hunk.expected.begin, hunk.expected.end);
     difference.got = cut_out(current.lines, hunk.got.begin, hunk.got.end);
     difference.after = cut_out(baseline.lines, hunk.expected.end, to);
+    out.push_back(std::move(difference));
+  }
+}
+
+// Lines of a process, a channel and the findings have no order that means anything.
+void compare_facts(const CanonicalTrace::Section& baseline, const CanonicalTrace::Section& current,
+                   std::vector<Difference>& out) {
+  Difference difference;
+  difference.role = baseline.role;
+  difference.title = baseline.title;
+  if (baseline.title != current.title || baseline.parent != current.parent) {
+    difference.line = baseline.at;
+    const std::size_t name = baseline.role.size() + 1;
+    difference.expected.push_back(baseline.heading().substr(name));
+    difference.got.push_back(current.heading().substr(name));
+  }
+  Lines left = current.lines;
+  for (std::size_t i = 0; i < baseline.lines.size(); ++i) {
+    const auto same = std::ranges::find(left, baseline.lines[i]);
+    if (same != left.end()) {
+      left.erase(same);
+      continue;
+    }
+    if (difference.expected.empty()) difference.line = line_number(baseline, i);
+    difference.expected.push_back(baseline.lines[i]);
+  }
+  if (difference.expected.empty()) difference.line = baseline.at;
+  difference.got.insert(difference.got.end(), left.begin(), left.end());
+  if (!difference.expected.empty() || !difference.got.empty()) {
     out.push_back(std::move(difference));
   }
 }
@@ -115,19 +149,18 @@ void append_lines(std::string& text, std::string_view mark, const Lines& lines) 
 }
 
 std::string headline(const Difference& difference) {
-  if (difference.section_missing) {
-    return fmt::format("{}: expected, but not in this trace", difference.role);
-  }
-  if (difference.section_added) {
-    return fmt::format("{}: not expected", difference.role);
-  }
-  const std::string place = difference.before.empty()
-                                ? std::string{"at its start"}
-                                : fmt::format("after \"{}\"", difference.before.back());
-  const char* what = difference.got.empty()        ? "is missing something"
-                     : difference.expected.empty() ? "does something more"
-                                                   : "does something else";
-  return fmt::format("{} {} {} (line {})", difference.role, what, place, difference.line);
+  const std::string who = difference.title.empty()
+                              ? difference.role
+                              : fmt::format("{} ({})", difference.role, difference.title);
+  if (difference.section_missing) return who + ": expected, but not in this run";
+  if (difference.section_added) return who + ": not expected";
+  const char* what = difference.got.empty()        ? "lacks something"
+                     : difference.expected.empty() ? "has something more"
+                                                   : "differs";
+  std::string text = fmt::format("{} {}", who, what);
+  if (!difference.before.empty()) text += fmt::format(" after \"{}\"", difference.before.back());
+  if (difference.line > 0) text += fmt::format(" (line {})", difference.line);
+  return text;
 }
 
 }  // namespace
@@ -139,15 +172,20 @@ std::vector<Difference> diff(const CanonicalTrace& baseline, const CanonicalTrac
   for (const auto& section : baseline.sections) {
     const auto other = others.find(section.role);
     if (other == others.end()) {
-      result.push_back({section.role, 1, {}, section.lines, {}, {}, true, false});
+      result.push_back(
+          {section.role, section.title, section.at, {}, section.lines, {}, {}, true, false});
       continue;
     }
-    compare_section(section, *other->second, result);
+    if (section.is_ordered()) {
+      compare_ordered(section, *other->second, result);
+    } else {
+      compare_facts(section, *other->second, result);
+    }
     others.erase(other);
   }
   for (const auto& section : current.sections) {
     if (!others.contains(section.role)) continue;
-    result.push_back({section.role, 1, {}, {}, section.lines, {}, false, true});
+    result.push_back({section.role, section.title, 0, {}, {}, section.lines, {}, false, true});
   }
   return result;
 }

@@ -8,10 +8,11 @@
 
 namespace stucktrace::compare {
 
-// One place where a thread, a process or the findings differ.
+// One place where a thread, a process, a channel or the findings differ.
 struct Difference {
   std::string role;                   // section, as in CanonicalTrace
-  std::size_t line = 0;               // 1-based, in the baseline's section
+  std::string title;                  // of a process
+  std::size_t line = 0;               // of the baseline's file; without one, of its section
   std::vector<std::string> before;    // up to kContext equal lines
   std::vector<std::string> expected;  // in the baseline only
   std::vector<std::string> got;       // in the current trace only
@@ -23,7 +24,8 @@ struct Difference {
 
 inline constexpr std::size_t kContext = 3;
 
-// Empty when the traces are equal. Sections in the baseline's order, then new ones.
+// Empty when the traces are equal. Sections in the baseline's order, then new ones. Names mean the
+// same in both (match.h).
 std::vector<Difference> diff(const CanonicalTrace& baseline, const CanonicalTrace& current);
 
 // For people: a sentence per difference, then the lines, "-" expected and "+" got.

@@ -137,6 +137,27 @@ const std::string& Roles::of_tid(base::Tid tid) const {
   return at == latest_.end() ? kNoRole : tasks_[at->second].role;
 }
 
+std::size_t Roles::task_made_by(std::size_t index) const {
+  const auto at = children_.find(index);
+  return at == children_.end() ? kNone : at->second.second;
+}
+
+std::size_t Roles::task_of(base::Tid tid) const {
+  const auto at = latest_.find(tid);
+  return at == latest_.end() ? kNone : at->second;
+}
+
+std::size_t Roles::process_of(std::size_t task) const {
+  while (tasks_[task].is_thread && tasks_[task].maker != kNone) task = tasks_[task].maker;
+  return task;
+}
+
+void Roles::rename(const std::vector<std::string>& names) {
+  for (std::size_t task = 0; task < tasks_.size() && task < names.size(); ++task) {
+    tasks_[task].role = names[task];
+  }
+}
+
 std::string Roles::process_of(const std::string& role) {
   // Threads made by threads are of the same process: "P1/T2/T1". A process made by a thread ends
   // in ".n", so what follows the last dot tells.

@@ -27,6 +27,22 @@ class Roles {
   // Role of the task that a NewTask event made; "" for other events.
   const std::string& made_by(std::size_t index) const;
 
+  // Indices of tasks, for those who give them other names; kNone for events about no task.
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+  std::size_t size() const { return tasks_.size(); }
+  std::size_t task_of_event(std::size_t index) const { return subject_[index]; }
+  std::size_t task_made_by(std::size_t index) const;
+  std::size_t task_of(base::Tid tid) const;  // as of_tid()
+  bool is_thread(std::size_t task) const { return tasks_[task].is_thread; }
+  // kNone for roots. Always smaller than `task`.
+  std::size_t maker_of(std::size_t task) const { return tasks_[task].maker; }
+  // The main thread's task.
+  std::size_t process_of(std::size_t task) const;
+  // Of two tasks of one maker the earlier made has the smaller one.
+  std::size_t order_of(std::size_t task) const { return tasks_[task].order; }
+  // New names for all tasks, by index.
+  void rename(const std::vector<std::string>& names);
+
   // Lets later questions about numbers mean the tasks that had them at that event.
   void advance(std::size_t index);
   // Role of the task that has (or last had) this number; "" if never seen.
@@ -43,7 +59,6 @@ class Roles {
   static bool before(const std::string& a, const std::string& b);
 
  private:
-  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   struct Task {
     base::Pid pid;
     bool is_thread = false;

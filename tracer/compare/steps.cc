@@ -9,6 +9,7 @@
 #include "syscalls/io.h"
 #include "syscalls/wire.h"
 #include "tracer/compare/call_text.h"
+#include "tracer/compare/path_text.h"
 
 namespace stucktrace::compare {
 namespace {
@@ -27,6 +28,8 @@ int as_int(std::uint64_t argument) {
   return static_cast<int>(static_cast<std::uint32_t>(argument));
 }
 
+}  // namespace
+
 bool takes_a_lock(const model::Call& call) {
   if (call.sys() == Sys::flock) return (call.raw.args[1] & kUnlock) == 0;
   switch (as_int(call.raw.args[1])) {
@@ -43,8 +46,6 @@ bool takes_a_lock(const model::Call& call) {
       return false;
   }
 }
-
-}  // namespace
 
 bool is_timing_noise(int signo) {
   constexpr int kSetXid = 33;  // glibc's own: cancellation and set*id() of all threads
@@ -109,15 +110,14 @@ void Steps::enter(const model::Call& call, ThreadLines& out) {
   }
 }
 
-void Steps::exit(const model::Call& call, const std::vector<Thing*>& fresh, ThreadLines& out,
-                 ProcessFacts& facts) {
+void Steps::exit(const model::Call& call, const std::vector<Thing*>& fresh, ThreadLines& out) {
   if (!call.result || call.result->is_error) return;
   make(call, fresh, out);
   plumb(call, out);
   switch (call.sys()) {
     case Sys::wait4:
     case Sys::waitid:
-      return reap(call, facts);
+      return;
     case Sys::open:
     case Sys::openat:
     case Sys::openat2:
@@ -189,7 +189,7 @@ std::string Steps::child(std::int32_t pid) const {
 }
 
 // Waits for any child say nothing by their place: shells reap in a signal handler or in a call that
-// blocks, as it happens. What was reaped is in the process's facts.
+// blocks, as it happens. Who was waited for is among the process's deeds.
 void Steps::wait_for_child(const model::Call& call, ThreadLines& out) {
   const auto& args = call.raw.args;
   std::string who;
@@ -210,27 +210,29 @@ void Steps::wait_for_child(const model::Call& call, ThreadLines& out) {
   out.wait(fmt::format("{} child {}", (options & kNoHang) != 0 ? "polls" : "waits", who));
 }
 
-void Steps::reap(const model::Call& call, ProcessFacts& facts) {
+std::optional<std::int32_t> reaped_child(const model::Call& call) {
   const auto& args = call.raw.args;
+  if (!call.result || call.result->is_error) return std::nullopt;
   if (call.sys() == Sys::wait4) {
-    if (call.result->value <= 0) return;
+    if (call.result->value <= 0) return std::nullopt;
     constexpr std::uint32_t kStopped = 0x7f;  // WIFSTOPPED
     constexpr std::uint32_t kContinued = 0xffff;
     std::uint32_t status = 0;
     const bool told = call.memory.read_value(base::RemoteAddr{args[1]}, status);
-    if (told && ((status & 0xffU) == kStopped || status == kContinued)) return;
-    facts.lines.insert("reaps " + child(static_cast<std::int32_t>(call.result->value)));
-    return;
+    if (told && ((status & 0xffU) == kStopped || status == kContinued)) return std::nullopt;
+    return static_cast<std::int32_t>(call.result->value);
   }
-  if ((args[3] & kNoWait) != 0 || args[2] == 0) return;
+  if ((args[3] & kNoWait) != 0 || args[2] == 0) return std::nullopt;
   syscalls::KernelSiginfo info;
   if (!syscalls::read_wire(call.memory, base::RemoteAddr{args[2]}, syscalls::layout_of(call.raw),
                            info) ||
       info.pid <= 0) {
-    return;
+    return std::nullopt;
   }
-  if (info.code != CLD_EXITED && info.code != CLD_KILLED && info.code != CLD_DUMPED) return;
-  facts.lines.insert("reaps " + child(info.pid));
+  if (info.code != CLD_EXITED && info.code != CLD_KILLED && info.code != CLD_DUMPED) {
+    return std::nullopt;
+  }
+  return info.pid;
 }
 
 void Steps::lock(const model::Call& call, ThreadLines& out) {
@@ -328,8 +330,8 @@ void Steps::write_output(const model::Call& call, ThreadLines& out) {
 void Steps::open_for_writing(const model::Call& call, ThreadLines& out) {
   const std::string how = writing_text(call);
   const auto path = path_argument(call, "pathname");
-  if (how.empty() || !path) return;
-  out.milestone(fmt::format("opens {} {}", (*normalise_)(*path), how));
+  if (how.empty() || !path || is_runtime_path(*path)) return;
+  out.milestone(fmt::format("opens \"{}\" {}", path_text(*path, *normalise_), how));
 }
 
 void Steps::change_paths(const model::Call& call, ThreadLines& out) {
@@ -339,8 +341,9 @@ void Steps::change_paths(const model::Call& call, ThreadLines& out) {
   for (const char* name : {"pathname", "oldname", "newname"}) {
     const auto path = path_argument(call, name);
     if (!path) continue;
+    if (is_runtime_path(*path)) return;
     if (std::string_view{name} == "newname") line += " to";
-    line += " " + (*normalise_)(*path);
+    line += fmt::format(" \"{}\"", path_text(*path, *normalise_));
   }
   out.milestone(std::move(line));
 }

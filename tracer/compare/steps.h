@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,13 +14,6 @@
 
 namespace stucktrace::compare {
 
-// What holds for a process and has no place in any thread's order: its end, the signals it got, the
-// children it reaped (handlers and loops reap at any time).
-struct ProcessFacts {
-  std::set<std::string> lines;
-  std::string end;  // "exits 0", "killed by SIGTERM"
-};
-
 // Turns system calls into the lines of one thread.
 class Steps {
  public:
@@ -29,8 +24,7 @@ class Steps {
   // The call begins: what it waits for. Waiting or not is the same; so is ever coming back.
   void enter(const model::Call& call, ThreadLines& out);
   // The call came back: what it did. `fresh` are the things it made.
-  void exit(const model::Call& call, const std::vector<Thing*>& fresh, ThreadLines& out,
-            ProcessFacts& facts);
+  void exit(const model::Call& call, const std::vector<Thing*>& fresh, ThreadLines& out);
 
  private:
   void move_data(const model::Call& call, ThreadLines& out);
@@ -44,7 +38,6 @@ class Steps {
   void change_paths(const model::Call& call, ThreadLines& out);
   void name_socket(const model::Call& call, ThreadLines& out);
   void send_signal(const model::Call& call, ThreadLines& out);
-  void reap(const model::Call& call, ProcessFacts& facts);
 
   // "waits P1:pipe#1 read"; "" where nobody could be waited for.
   std::string wait_step(base::Pid pid, int fd, bool read) const;
@@ -60,5 +53,11 @@ class Steps {
 // Signals that come at any time in any number: of children, clocks, terminals, and the runtimes'
 // own between threads.
 bool is_timing_noise(int signo);
+
+// flock(2) or a lock of fcntl(2), not its release and not another request.
+bool takes_a_lock(const model::Call& call);
+
+// The child whose end a wait4(2) or waitid(2) that came back took notice of.
+std::optional<std::int32_t> reaped_child(const model::Call& call);
 
 }  // namespace stucktrace::compare

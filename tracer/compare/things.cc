@@ -53,6 +53,8 @@ std::optional<std::size_t> Things::index_of(const FdEntry& entry) {
 std::size_t Things::add(Thing thing) {
   const std::size_t index = things_.size();
   by_real_[thing.real].push_back(index);
+  thing.index = index;
+  if (const auto name = names_.find(index); name != names_.end()) thing.name = name->second;
   things_.push_back(std::make_unique<Thing>(std::move(thing)));
   return index;
 }
@@ -85,6 +87,7 @@ std::size_t Things::inherited(const FdEntry& entry, base::Pid pid, const std::st
   Thing thing;
   thing.kind = entry.resource.kind;
   thing.real = entry.resource;
+  thing.outside = true;
   if (own) {
     constexpr const char* kNames[] = {"stdin", "stdout", "stderr"};
     thing.name = kNames[entry.fd];
@@ -100,6 +103,21 @@ std::size_t Things::inherited(const FdEntry& entry, base::Pid pid, const std::st
   return add(std::move(thing));
 }
 
+std::optional<std::size_t> Things::copied(const FdEntry& entry, const model::Event& event) const {
+  const auto& exit = std::get<model::SyscallExit>(event.data);
+  const Sys call = syscalls::sys_of(exit.call.abi, exit.call.number);
+  if (call != Sys::dup && call != Sys::dup2 && call != Sys::dup3 && call != Sys::fcntl) {
+    return std::nullopt;
+  }
+  const auto source = static_cast<int>(static_cast<std::uint32_t>(exit.call.args[0]));
+  if (const FdEntry* from = fds_.find(event.pid, source)) {
+    if (const auto index = index_of(*from)) return index;
+  }
+  const auto known = by_real_.find(entry.resource);
+  if (known == by_real_.end()) return std::nullopt;
+  return known->second.back();
+}
+
 std::size_t Things::made(const FdEntry& entry, Sys call, const std::string& maker) {
   const auto known = by_real_.find(entry.resource);
   Thing thing;
@@ -107,7 +125,8 @@ std::size_t Things::made(const FdEntry& entry, Sys call, const std::string& make
   thing.real = entry.resource;
   if (opens_a_path(call)) {
     // /proc/self/fd/N and /dev/stdout open a pipe that has a name already.
-    if (thing.kind == ResourceKind::kPipe && known != by_real_.end()) return known->second.back();
+    const bool channel = thing.kind == ResourceKind::kPipe || thing.kind == ResourceKind::kFifo;
+    if (channel && known != by_real_.end()) return known->second.back();
     thing.name = thing.kind == ResourceKind::kTty         ? std::string{"tty"}
                  : thing.kind == ResourceKind::kPtyMaster ? numbered(maker, thing.kind)
                                                           : (*normalise_)(entry.label);
@@ -115,6 +134,7 @@ std::size_t Things::made(const FdEntry& entry, Sys call, const std::string& make
     return known->second.back();
   } else {
     thing.name = numbered(maker, thing.kind);
+    thing.numbered = true;
   }
   return add(std::move(thing));
 }
@@ -153,14 +173,23 @@ std::vector<Thing*> Things::observe(const model::Event& event, const std::string
     std::optional<std::size_t> last;
     for (FdEntry& entry : copy.made_fds) {
       // The two ends of one pipe are one thing.
-      if (!last || things_[*last]->real != entry.resource) {
+      if (const auto same = copied(entry, event)) {
+        last = same;
+      } else if (!last || things_[*last]->real != entry.resource) {
+        const std::size_t before = things_.size();
         last = made(entry, call, maker);
-        fresh.push_back(things_[*last].get());
+        if (*last >= before) fresh.push_back(things_[*last].get());
       }
       entry.resource = id_of(*last, things_[*last]->kind);
     }
+    if (call == Sys::socketpair && fresh.size() == 2) {
+      fresh[0]->peer = fresh[1];
+      fresh[1]->peer = fresh[0];
+    }
     pass_on(std::move(copy));
-  } else {
+  } else if (!std::holds_alternative<model::FdsSeen>(event.data) &&
+             !std::holds_alternative<model::SyscallEnter>(event.data)) {
+    // What looks found depends on when they looked.
     fds_.observe(event);
   }
   return fresh;

@@ -22,9 +22,16 @@ struct Thing {
   model::ResourceKind kind = model::ResourceKind::kUnknown;
   model::ResourceId real;
   std::string name;
-  int standard = -1;   // 0, 1, 2: the tree's own stdin, stdout, stderr
-  std::string target;  // pidfd: the role of its process
-  std::string bound;   // sockets: the address given by bind(2), "" none
+  int standard = -1;            // 0, 1, 2: the tree's own stdin, stdout, stderr
+  std::string target;           // pidfd: the role of its process
+  std::string bound;            // sockets: the address given by bind(2), "" none
+  std::size_t index = 0;        // in order of appearance
+  bool outside = false;         // was there before anybody looked
+  bool numbered = false;        // has its name of who made it
+  std::string path;             // opened in the trace: as the program named it, raw bytes
+  const Thing* peer = nullptr;  // socketpair(2): the other end
+  std::size_t maker = kNobody;  // Roles' index of the thread that made it
+  static constexpr std::size_t kNobody = static_cast<std::size_t>(-1);
 
   // Something a thread can wait on for others; files and devices always answer.
   bool can_block() const;
@@ -35,16 +42,21 @@ struct Thing {
 // them through dup, fork and exec.
 class Things {
  public:
-  // `normalise` must outlive this.
-  explicit Things(const Normaliser& normalise) : normalise_(&normalise) {}
+  // `normalise` must outlive this. `names` take the place of the names given here, by index.
+  explicit Things(const Normaliser& normalise, std::map<std::size_t, std::string> names = {})
+      : normalise_(&normalise), names_(std::move(names)) {}
 
   // `maker` is the role of the event's thread, `is_root` says that its process is a root. Returns
   // what the event made, in the order of its descriptors.
   std::vector<Thing*> observe(const model::Event& event, const std::string& maker, bool is_root);
 
   Thing* find(base::Pid pid, int fd);
+  // The descriptor itself: its mode; its resource is not the kernel's.
+  const model::FdEntry* entry(base::Pid pid, int fd) const { return fds_.find(pid, fd); }
   // By the kernel's identity: the latest thing that had it.
   const Thing* find(const model::ResourceId& real) const;
+  // All of them, by index.
+  const std::vector<std::unique_ptr<Thing>>& all() const { return things_; }
   // A write to it is output that people read.
   bool is_output(base::Pid pid, int fd);
 
@@ -53,6 +65,8 @@ class Things {
   std::size_t inherited(const model::FdEntry& entry, base::Pid pid, const std::string& role,
                         bool is_root);
   std::size_t made(const model::FdEntry& entry, syscalls::Sys call, const std::string& maker);
+  // What a call that duplicates a descriptor made another name of.
+  std::optional<std::size_t> copied(const model::FdEntry& entry, const model::Event& event) const;
   std::string numbered(const std::string& maker, model::ResourceKind kind);
   std::optional<std::size_t> same_as_before(const model::FdEntry& entry, base::Pid pid) const;
   std::vector<model::FdEntry> translated(const std::vector<model::FdEntry>& entries, base::Pid pid,
@@ -61,6 +75,7 @@ class Things {
   static std::optional<std::size_t> index_of(const model::FdEntry& entry);
 
   const Normaliser* normalise_;
+  std::map<std::size_t, std::string> names_;
   model::FdTracker fds_;  // its resources are id_of(index into things_)
   std::vector<std::unique_ptr<Thing>> things_;
   std::map<model::ResourceId, std::vector<std::size_t>> by_real_;

@@ -46,6 +46,10 @@ class Arbiter {
   // One root cause, one finding: the first rule that explains a thread has it.
   void take(std::vector<Draft> drafts) {
     for (Draft& draft : drafts) {
+      if (draft.finding.lasting) {  // explains no thread's wait, so takes it from nobody
+        accepted_.push_back(std::move(draft));
+        continue;
+      }
       const bool concerns =
           std::ranges::any_of(draft.core, [&](NodeIndex index) { return concerned_[index]; });
       if (!concerns || claimed(draft)) continue;
@@ -55,6 +59,7 @@ class Arbiter {
 
   std::vector<Draft> finish() {
     for (Draft& draft : accepted_) {
+      if (draft.finding.lasting) continue;
       const NodeSet behind = reaching(context_.graph, draft.core, context_.cases.stuck);
       for (NodeIndex index = 0; index < context_.graph.size(); ++index) {
         if (!behind[index] || !context_.cases.stuck[index]) continue;
@@ -73,6 +78,7 @@ class Arbiter {
  private:
   bool claimed(const Draft& draft) const {
     return std::ranges::any_of(accepted_, [&](const Draft& known) {
+      if (known.finding.lasting) return false;
       if (overlap(draft.core, known.core)) return true;
       // It waits behind a cause that has its finding already.
       const auto lead = context_.graph.find(draft.finding.tid);
@@ -104,6 +110,7 @@ std::vector<model::ThreadAssessment> assess(const Graph& graph, const std::vecto
     const Node& node = graph[index];
     model::ThreadAssessment assessment{node.tid(), verdict_of(node)};
     for (const Draft& draft : drafts) {
+      if (draft.finding.lasting) continue;
       const auto& blocked = draft.finding.also_blocked;
       const auto& cycle = draft.finding.cycle;
       const bool stuck =

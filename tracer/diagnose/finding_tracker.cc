@@ -24,6 +24,7 @@ std::size_t specificity(const Finding& finding) {
 // Two forms of one stall: the same thread at the same thing, the same pipe, or circles that share a
 // thread (a thread waits in one place at a time).
 bool same_stall(const Finding& a, const Finding& b) {
+  if (a.lasting != b.lasting) return false;
   if (a.tid == b.tid && a.resource == b.resource) return true;
   const bool pipe = a.resource && a.resource->kind != model::ResourceKind::kFutex;
   if (pipe && a.resource == b.resource) return true;
@@ -127,7 +128,7 @@ void FindingTracker::update(const model::Diagnosis& diagnosis, base::Instant now
     // Not found this time: gone only if the thread visibly moved on (verdicts may just be weaker).
     const auto thread =
         std::ranges::find(diagnosis.threads, record.finding.tid, &model::ThreadAssessment::tid);
-    const bool moved = thread == diagnosis.threads.end() ||
+    const bool moved = record.finding.lasting || thread == diagnosis.threads.end() ||
                        thread->verdict == model::ThreadVerdict::kRunning ||
                        thread->verdict == model::ThreadVerdict::kSlow;
     if (moved) resolve(record, now, "");
@@ -181,7 +182,7 @@ void FindingTracker::on_exit(const model::Event& event, const model::SyscallExit
   on_read(event, exit, start);
   if (ends_nothing(exit)) return;
   for (FindingRecord& record : records_) {
-    if (record.resolved_at || record.finding.tid != event.tid) continue;
+    if (record.resolved_at || record.finding.tid != event.tid || record.finding.lasting) continue;
     resolve(record, event.at, told_by_result(exit));
   }
 }

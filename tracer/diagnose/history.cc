@@ -51,7 +51,26 @@ AnnounceDetector& History::detector(base::Pid pid) {
   return detectors_.try_emplace(pid, phrases_).first->second;
 }
 
+void History::note_job(const model::Event& event) {
+  if (const auto* seen = std::get_if<model::TaskSeen>(&event.data); seen != nullptr && !job_) {
+    job_ = {event.pid, seen->comm, event.at, {}};
+    job_launched_ = !seen->at_attach;
+    for (const model::FdEntry& entry : seen->fds) {
+      if (entry.fd == 1 || entry.fd == 2) job_->outputs.push_back(entry);
+    }
+  } else if (std::holds_alternative<model::TaskExit>(event.data) && job_ && !job_ended_ &&
+             event.tid == base::main_thread(job_->pid)) {
+    job_ended_ = true;
+    job_->ended = event.at;
+  }
+}
+
+std::optional<GoneJob> History::gone_job() const {
+  return job_launched_ && job_ended_ ? job_ : std::nullopt;
+}
+
 void History::observe(const model::Event& event) {
+  note_job(event);
   if (const auto* made = std::get_if<model::NewTask>(&event.data)) {
     if (made->kind != model::NewTaskKind::kThread) detector(event.pid).retract();
   } else if (std::holds_alternative<model::Exec>(event.data)) {

@@ -88,8 +88,10 @@ constexpr std::array kWaitingFrames{
 // modules without a file (<frozen importlib>).
 bool is_own_code(const model::PythonFrame& frame) {
   if (frame.file.empty() || frame.file.front() == '<') return false;
-  return frame.file.find("/lib/python") == std::string::npos ||
-         frame.file.find("-packages/") != std::string::npos;
+  if (frame.file.find("-packages/") != std::string::npos) return true;
+  const bool library = frame.file.find("/lib/python") != std::string::npos ||
+                       frame.file.find("/lib64/python") != std::string::npos;
+  return !library;
 }
 
 bool is_exit_frame(const model::PythonFrame& frame) {
@@ -168,12 +170,20 @@ bool uses_subprocess(const model::Process& process) {
   return any_frame_of(process, "/subprocess.py");
 }
 
+std::string frame_place(const model::PythonFrame& frame) {
+  return fmt::format("{} ({}:{})", frame.function, last_two_parts(frame.file), frame.line);
+}
+
+std::optional<model::PythonFrame> own_frame(const model::Thread& thread) {
+  const auto own = std::ranges::find_if(thread.python, is_own_code);
+  return own == thread.python.end() ? std::nullopt : std::optional{*own};
+}
+
 std::vector<std::string> telling_frames(const model::Thread& thread, std::size_t limit) {
   std::vector<std::string> lines;
   for (const std::size_t index : telling_indexes(thread.python, limit)) {
     const model::PythonFrame& frame = thread.python[index];
-    lines.push_back(
-        fmt::format("{} ({}:{})", frame.function, last_two_parts(frame.file), frame.line));
+    lines.push_back(frame_place(frame));
   }
   if (!lines.empty()) return lines;
   for (const model::NativeFrame& frame : thread.stack) {

@@ -64,6 +64,12 @@ bool uses_multiprocessing(const model::Process& process);
 // ... of subprocess.py.
 bool uses_subprocess(const model::Process& process);
 
+// "join (multiprocessing/process.py:149)".
+std::string frame_place(const model::PythonFrame& frame);
+// The innermost frame that is not of the standard library: what the program's author wrote.
+// nullopt: no Python frames, or none of the program's own.
+std::optional<model::PythonFrame> own_frame(const model::Thread& thread);
+
 // The frames a person needs, innermost first, at most `limit`: of Python where the thread is, the
 // program's own line (or the exit) that led there and the library's word for the wait; else the
 // innermost native functions with a name. "join (multiprocessing/process.py:149)".

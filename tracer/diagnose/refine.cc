@@ -167,9 +167,19 @@ RefinedWait refine_wait(const Samples& samples, const model::Process& process,
   if (!is_nap(seen) || !seen.timeout || *seen.timeout > kShortNap) return {seen, ""};
 
   OnChildren children;
+  const std::string text = fmt::format("a loop of {} sleeps", base::human_duration(*seen.timeout));
+  if (thread.awaited_end && thread.awaited_end->process) {
+    const base::Pid child = thread.awaited_end->process;
+    children.which = OnChildren::Which::kOne;
+    children.selector = child.value();
+    children.children = {child};
+    return {
+        polling_children(seen, std::move(children), text),
+        fmt::format("thread {} sleeps {} at a time inside a wait for process {} (Python frames)",
+                    thread.tid, base::human_duration(*seen.timeout), child)};
+  }
   children.children = live_children(samples.now, process.pid);
   if (children.children.empty()) return {seen, ""};
-  const std::string text = fmt::format("a loop of {} sleeps", base::human_duration(*seen.timeout));
   if (frame_wait(thread) == FrameWait::kChildWait) {
     return {polling_children(seen, std::move(children), text),
             fmt::format("thread {} sleeps {} at a time inside a wait for a child process (Python "

@@ -36,8 +36,12 @@ std::string children_text(const model::OnChildren& on) {
 
 std::string futex_text(const Node& node, const model::OnFutex& on) {
   using Role = model::OnFutex::Role;
-  if (on.role == Role::kJoin && on.owner)
-    return fmt::format("waits for thread {} to end", *on.owner);
+  if (on.role == Role::kJoin && on.owner) {
+    const auto& end = node.thread->awaited_end;
+    const bool named = end && end->thread == *on.owner && !end->object.empty();
+    return fmt::format("waits for thread {}{} to end", *on.owner,
+                       named ? fmt::format(" ({})", end->object) : "");
+  }
   if (on.role != Role::kUnknown && on.owner) {
     return on.owner_alive ? fmt::format("waits for a lock that thread {} owns", *on.owner)
                           : fmt::format("waits for a lock whose owner {} is gone", *on.owner);

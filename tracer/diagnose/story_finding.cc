@@ -9,6 +9,24 @@
 namespace stucktrace::diagnose {
 namespace {
 
+// Whose end the thread waits for, by the object in its frame.
+std::string awaited_text(const RuleContext& context, const Node& node) {
+  const auto& end = node.thread->awaited_end;
+  if (!end) return {};
+  std::string target;
+  if (end->thread) {
+    const auto index = context.graph.find(end->thread);
+    if (!index) return {};
+    target = thread_name(context.graph[*index]);
+  } else {
+    const model::Process* process = context.samples.now.find(end->process);
+    if (process == nullptr) return {};
+    target = process_name(*process);
+  }
+  return fmt::format("{} waits for the end of {}: the object \"{}\" in its frame {}", who(node),
+                     target, end->object, frame_place(end->frame));
+}
+
 void add_sample_evidence(const RuleContext& context, const Case& found, model::Finding& finding) {
   if (!context.samples.single()) {
     finding.evidence.push_back(fmt::format(
@@ -21,6 +39,11 @@ void add_sample_evidence(const RuleContext& context, const Case& found, model::F
   for (const NodeIndex index : found.cycle) {
     const Node& node = context.graph[index];
     if (!node.source.empty() && !node.wait.inferred) finding.evidence.push_back(node.source);
+  }
+  for (const NodeIndex index : found.cycle) {
+    if (auto text = awaited_text(context, context.graph[index]); !text.empty()) {
+      finding.evidence.push_back(std::move(text));
+    }
   }
   for (const std::string& doubt : found.doubts) finding.evidence.push_back("not proven: " + doubt);
 }

@@ -310,6 +310,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::MadeTask& made) {
   const bool thread = (*flags & CLONE_THREAD) != 0;
   const base::Pid pid = thread ? tracee.pid : base::Pid{child.value()};
 
+  ++task_changes_;
   model::NewTask event;
   event.child = child;
   event.shares_fds = (*flags & CLONE_FILES) != 0;
@@ -414,6 +415,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Execed&) {
     leader.call_reported = false;
     emitter_.task_seen(leader.pid, leader.tid, base::Pid{::getpid()}, Emitter::Origin::kLaunched);
   }
+  ++task_changes_;
   emitter_.exec(leader.pid, former);
   resume(leader, std::move(stopped));
 }
@@ -429,6 +431,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::UnknownStop& stop
 }
 
 void Tracer::ended(Tracee& tracee, model::TaskExit exit) {
+  ++task_changes_;
   const bool reported = tracee.state != TraceeState::kBeforeExec;
   if (root_ && tracee.tid == base::main_thread(root_)) root_exit_ = exit;
   const base::Pid pid = tracee.pid;

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -10,6 +11,15 @@ namespace stucktrace::engine {
 
 using kernel::Waiter;
 using kernel::WaitHow;
+
+namespace {
+
+// Without one nobody could continue a job that has stopped.
+bool has_terminal() {
+  return base::UniqueFd(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)).valid();
+}
+
+}  // namespace
 
 Tracer::Tracer(TracerOptions options, const base::Clock& clock, model::EventSink& sink,
                base::Log& log)
@@ -44,7 +54,7 @@ base::Result<Outcome> Tracer::run(TickObserver& observer) {
   while ((!table_.empty() || root_untraced_ || passer_.busy()) && !leave) {
     if (beat_.take_tick()) {
       housekeeping();
-      obey_signals(outcome, leave);
+      obey_signals(observer, outcome, leave);
       for (; pictures_wanted_ > 0; --pictures_wanted_) observer.on_picture_wanted();
       if (observer.on_tick(clock_.now()) == Directive::kDetach) leave = true;
       if (leave) break;
@@ -101,6 +111,7 @@ kernel::Stop Tracer::read_stop(const kernel::WaitReport& report, kernel::TraceSt
 void Tracer::dispatch(const kernel::WaitReport& report) {
   const base::Instant now = clock_.now();
   ++stops_;
+  if (killing_) kill_stopped(report);
   if (report.status.stopped()) placer_.on_stop(report.tid, now, table_.size() == 1);
   const Emitter::StopTime at(emitter_, now);
   Tracee* tracee = table_.find(report.tid);
@@ -189,7 +200,7 @@ void Tracer::housekeeping() {
   if (job_stop_signal_ != 0) stop_self_with_job();
 }
 
-void Tracer::obey_signals(Outcome& outcome, bool& leave) {
+void Tracer::obey_signals(TickObserver& observer, Outcome& outcome, bool& leave) {
   for (const Ticker::Received& signal : beat_.take_signals()) {
     switch (signal.signo) {
       case SIGUSR1:
@@ -198,6 +209,10 @@ void Tracer::obey_signals(Outcome& outcome, bool& leave) {
       case SIGTSTP:
         break;  // the job's own stop decides, see stop_self_with_job()
       default:
+        if (!signal.by_terminal && observer.on_told_to_end(signal.signo)) {
+          if (!outcome.ended_by_signal) outcome.ended_by_signal = signal.signo;
+          break;
+        }
         if (root_ && !signal.by_terminal) {
           // Like timeout(1): the command is asked first; a second request ends the tool itself.
           if (!outcome.ended_by_signal) {
@@ -227,6 +242,7 @@ void Tracer::stop_self_with_job() {
   // stop too, so that it gets its terminal back; its SIGCONT continues the whole group.
   const int signo = std::exchange(job_stop_signal_, 0);
   if (getpgid(root_.value()) != getpgrp()) return;
+  if (options_.may_be_ended && !has_terminal()) return;
   log_.say(base::LogLevel::kVerbose, fmt::format("stopped by signal {} with the command", signo));
   ::raise(SIGSTOP);
 }

@@ -27,6 +27,10 @@ struct TracerOptions {
   // launch(): the tree is killed when the tracer ends. With a filter it always is: the calls it
   // names would fail with ENOSYS without a tracer (seccomp(2)).
   bool kill_on_exit = false;
+  // launch(): the tree may be ended before it ends by itself. So what has to be let go on the way
+  // must be found again: from then on its orphans become the tool's children. And the tool does not
+  // stop with its command where no terminal could continue them.
+  bool may_be_ended = false;
   // Where the tracer's own thread runs.
   PlacementPolicy placement = PlacementPolicy::kAuto;
   // How often the observer is called while nothing happens.

@@ -6,6 +6,7 @@
 
 #include "tracer/engine/tracer.h"
 #include "tracer/engine/woken_call.h"
+#include "tracer/kernel/descendants.h"
 #include "tracer/kernel/filter_listener.h"
 
 // A task has one tracer (ptrace(2)). A debugger or test harness inside the tree would find its
@@ -56,6 +57,11 @@ bool Tracer::step_aside(Tracee& tracee, Stopped& stopped, const RawCall& call) {
                                 ? fmt::format("process {} asks to be traced by its parent: let go",
                                               tracee.pid)
                                 : fmt::format("process {} traces {}: let go", tracee.pid, owner)});
+  if (options_.may_be_ended) {
+    if (auto adopting = kernel::adopt_orphans(); !adopting) {
+      log_.say(base::LogLevel::kNormal, adopting.error().message());
+    }
+  }
   if (wants_own_parent) {
     let_go_to_its_parent(tracee, std::move(stopped));
     return true;

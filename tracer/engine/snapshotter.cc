@@ -1,5 +1,7 @@
 #include "tracer/engine/snapshotter.h"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <ctime>
 #include <utility>
@@ -54,9 +56,13 @@ base::Result<std::shared_ptr<model::Snapshot>> Snapshotter::take(const SnapshotO
         break;
       }
       stacks.read(*process);
+      if (process->interpreter && !process->interpreter->note.empty()) {
+        collection.could_not_see(
+            fmt::format("process {}: {}", process->pid, process->interpreter->note));
+      }
       name_parked_locks(*process, kernel::ProcessMemory{base::main_thread(process->pid)});
     }
-    stacks.name_lock_owners(processes, procfs_);
+    stacks.name_owners(processes, procfs_);
   }
   cgroups_.begin();
   for (model::Process* process : collection.processes()) cgroups_.fill(procfs_, *process);

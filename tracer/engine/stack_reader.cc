@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "tracer/engine/awaited_ends.h"
 #include "tracer/unwind/elf_files.h"
 #include "tracer/unwind/python_frames.h"
 #include "tracer/unwind/stacks.h"
@@ -60,7 +61,13 @@ std::optional<model::ResourceId> shared_word(const std::vector<kernel::MapEntry>
 
 void StackReader::add_python(model::Process& process) {
   auto interpreter = unwind::read_python(process.pid, futex_waits(process));
-  if (!interpreter) return;  // no Python, or a version whose layout is not known
+  if (!interpreter) {
+    if (unwind::is_unread_python(interpreter.error())) {
+      process.interpreter.emplace().note = interpreter.error().operation + "; native frames only";
+    }
+    return;
+  }
+  process.interpreter = std::move(interpreter->interpreter);
   for (unwind::PythonThread& known : interpreter->threads) {
     const auto thread = std::ranges::find(process.threads, known.tid, &model::Thread::tid);
     if (thread == process.threads.end()) continue;
@@ -79,9 +86,10 @@ void StackReader::read(model::Process& process) {
   if (kinds_.python) add_python(process);
 }
 
-void StackReader::name_lock_owners(std::span<model::Process* const> processes,
-                                   const kernel::Procfs& procfs) {
+void StackReader::name_owners(std::span<model::Process* const> processes,
+                              const kernel::Procfs& procfs) {
   std::map<base::Pid, std::vector<kernel::MapEntry>> maps;
+  name_awaited_ends(processes, runtime_);
   engine::name_lock_owners(processes, runtime_, [&](base::Pid pid, base::RemoteAddr address) {
     auto known = maps.find(pid);
     if (known == maps.end()) {

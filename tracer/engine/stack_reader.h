@@ -27,11 +27,13 @@ class StackReader {
       : kinds_(kinds), files_(std::move(files)) {}
 
   // Adds the stacks of a process's blocked threads (of all that may be stopped), and what the
-  // runtime says of all its threads: their names, and deadlines held in frames.
+  // runtime says of all its threads: their names, and deadlines held in frames; and what an
+  // interpreter says of itself.
   void read(model::Process& process);
 
-  // After the last read(): which futexes are locks of an interpreter, and who holds them.
-  void name_lock_owners(std::span<model::Process* const> processes, const kernel::Procfs& procfs);
+  // After the last read(): which futexes are locks of an interpreter, and who holds them; whose end
+  // a thread waits for.
+  void name_owners(std::span<model::Process* const> processes, const kernel::Procfs& procfs);
 
  private:
   void add_python(model::Process& process);

@@ -9,6 +9,11 @@ Tracee* TraceeTable::find(base::Tid tid) {
   return at == tracees_.end() ? nullptr : &at->second;
 }
 
+const Tracee* TraceeTable::find(base::Tid tid) const {
+  const auto at = tracees_.find(tid);
+  return at == tracees_.end() ? nullptr : &at->second;
+}
+
 Tracee& TraceeTable::add(base::Tid tid, base::Pid pid, kernel::TraceStyle style,
                          TraceeState state) {
   tracees_.erase(tid);

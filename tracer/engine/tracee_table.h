@@ -55,6 +55,7 @@ struct Tracee {
 class TraceeTable {
  public:
   Tracee* find(base::Tid tid);
+  const Tracee* find(base::Tid tid) const;
   // Adds or replaces (a reused tid is a new task).
   Tracee& add(base::Tid tid, base::Pid pid, kernel::TraceStyle style, TraceeState state);
   void remove(base::Tid tid) { tracees_.erase(tid); }

@@ -32,6 +32,8 @@ class TickObserver {
   virtual Directive on_tick(base::Instant now) = 0;
   // SIGUSR1: the user wants the present picture.
   virtual void on_picture_wanted() {}
+  // The tool was told to end (SIGTERM and its like). True: the observer sees to it.
+  virtual bool on_told_to_end(int /*signo*/) { return false; }
 };
 
 struct Outcome {
@@ -78,6 +80,17 @@ class Tracer {
   };
   Counters counters() const { return {stops_, placer_.description()}; }
 
+  // ---- tree_end.cc; for the observer, on the tracer's thread
+  // What is followed now, sorted.
+  std::vector<base::Pid> processes() const;
+  // To each of these; what is stopped by job control runs on to take it. After SIGKILL whatever
+  // comes into being is killed as well.
+  void signal_tree(int signo);
+  // Tasks started, ended, or executing another program, so far.
+  std::uint64_t task_changes() const { return task_changes_; }
+  // launch: how the command's main process has ended; others may live.
+  const std::optional<model::TaskExit>& command_exit() const { return root_exit_; }
+
  private:
   struct EarlyEnd {
     base::Tid tid;
@@ -94,7 +107,7 @@ class Tracer {
   void dispatch(const kernel::WaitReport& report);
   void unknown_ended(const kernel::WaitReport& report);
   void housekeeping();
-  void obey_signals(Outcome& outcome, bool& leave);
+  void obey_signals(TickObserver& observer, Outcome& outcome, bool& leave);
   void resume(Tracee& tracee, kernel::Stopped stopped, int signo = 0);
   kernel::TraceeOptions tracee_options() const {
     return {.seccomp_stops = filtered_,
@@ -143,6 +156,9 @@ class Tracer {
                              const syscalls::RawCall& call);
   static void put_clone_flags_back(Tracee& tracee, const kernel::Stopped& stopped);
 
+  // ---- tree_end.cc
+  void kill_stopped(const kernel::WaitReport& report);
+
   // ---- attach.cc
   base::Result<std::size_t> attach_new_threads(base::Pid pid);
 
@@ -177,6 +193,8 @@ class Tracer {
   // Tasks that ended before their maker's event, of the last second.
   std::vector<EarlyEnd> early_ends_;
   std::uint64_t stops_ = 0;
+  std::uint64_t task_changes_ = 0;
+  bool killing_ = false;
   std::size_t pictures_wanted_ = 0;  // SIGUSR1 since the last tick
 };
 

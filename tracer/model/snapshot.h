@@ -147,6 +147,18 @@ struct PythonFrame {
   std::string function;
   std::string file;
   int line = 0;
+  // Called by C code, so that a C frame of the interpreter begins with it; those further in, up to
+  // the next such one, run in the same C frame.
+  bool entry = false;
+  bool operator==(const PythonFrame&) const = default;
+};
+
+// Whose end a thread waits for, as a variable of one of its frames says.
+struct AwaitedEnd {
+  base::Tid thread;    // of the same process; 0: a process is waited for
+  base::Pid process;   // 0: a thread is waited for
+  std::string object;  // "QueueFeederThread", "Process-1", "Popen": by name, else by type
+  PythonFrame frame;   // where the variable is
 };
 
 struct Thread {
@@ -168,6 +180,29 @@ struct Thread {
   // the kernel only knows the next turn of a polling loop. Negative = passed.
   std::optional<base::Nanoseconds> runtime_deadline;
   std::string stack_note;  // why a stack is missing or ends early
+  std::optional<AwaitedEnd> awaited_end;
+};
+
+// A task of asyncio that has not ended.
+struct PythonTask {
+  std::string name;                 // "Task-1"; "" before 3.8
+  std::string coroutine;            // what it runs, qualified: "Server.handle"
+  std::vector<PythonFrame> frames;  // of its coroutines, innermost first; what it waits in
+  std::string awaits;               // "Future", "Task-3", "gather of 2"; "" it could run
+  base::Tid tid;                    // the thread that runs its event loop; 0 none does
+  bool current = false;             // the loop is in it now, not between tasks
+  bool operator==(const PythonTask&) const = default;
+};
+
+// What a Python interpreter says of itself.
+struct Interpreter {
+  std::string version;  // "3.11.7"
+  Known<bool> finalizing = unknown("not read");
+  // The thread that has the interpreter's lock; 0: nobody has it.
+  Known<base::Tid> gil_holder = unknown("not read");
+  std::vector<PythonTask> tasks;
+  std::size_t tasks_left_out = 0;  // more than are read, or changing meanwhile
+  std::string note;                // why there are no Python frames: "CPython 3.15.0: ..."
 };
 
 struct OutputTail {  // last line of a regular-file stdout/stderr
@@ -204,6 +239,7 @@ struct Process {
   bool cpu_starved = false;
   // Its control group is frozen (cgroup.events): nothing in it can run until somebody thaws it.
   bool frozen = false;
+  std::optional<Interpreter> interpreter;  // of Python
 };
 
 // Everything about a set of processes at one instant.

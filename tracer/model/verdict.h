@@ -65,6 +65,8 @@ struct Finding {
   std::vector<std::string> evidence;     // facts with their source
   std::string remedy;
   std::vector<base::Tid> also_blocked;  // wait behind this, not part of the cause
+  // About what a process keeps, whatever its threads do meanwhile: nobody of them is stuck by it.
+  bool lasting = false;
 };
 
 // What each thread is, whether or not it is in a finding.
@@ -101,6 +103,14 @@ struct Look {
   base::Nanoseconds took{};    // both looks and the diagnosis
 };
 
+// Why `run` ended the tree.
+struct Ended {
+  // "deadline", "idle", "fail-on", "cancelled", "orphans".
+  std::string because;
+  std::string words;                       // the same as a sentence
+  std::optional<base::Nanoseconds> limit;  // the time that was allowed
+};
+
 // What explain, attach, run and replay hand to the renderers.
 struct Report {
   std::string tool_version;
@@ -112,6 +122,7 @@ struct Report {
   std::vector<FindingRecord> history;  // run/attach/replay: all findings of the trace
   std::vector<std::string> could_not_see;
   std::optional<Look> look;          // explain only
+  std::optional<Ended> ended;        // run with a limit, when it was reached
   std::vector<std::string> ways_in;  // how to get at what could not be seen, a sentence each
 };
 

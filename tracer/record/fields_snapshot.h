@@ -131,6 +131,41 @@ struct Fields<model::PythonFrame> {
     archive(1, frame.function);
     archive(2, frame.file);
     archive(3, frame.line);
+    archive(4, frame.entry);
+  }
+};
+
+template <>
+struct Fields<model::AwaitedEnd> {
+  static void visit(auto& archive, auto& awaited) {
+    archive(1, awaited.thread);
+    archive(2, awaited.process);
+    archive(3, awaited.object);
+    archive(4, awaited.frame);
+  }
+};
+
+template <>
+struct Fields<model::PythonTask> {
+  static void visit(auto& archive, auto& task) {
+    archive(1, task.name);
+    archive(2, task.coroutine);
+    archive(3, task.frames);
+    archive(4, task.awaits);
+    archive(5, task.tid);
+    archive(6, task.current);
+  }
+};
+
+template <>
+struct Fields<model::Interpreter> {
+  static void visit(auto& archive, auto& interpreter) {
+    archive(1, interpreter.version);
+    archive.known(2, 3, interpreter.finalizing);
+    archive.known(4, 5, interpreter.gil_holder);
+    archive(6, interpreter.tasks);
+    archive(7, interpreter.tasks_left_out);
+    archive(8, interpreter.note);
   }
 };
 
@@ -152,6 +187,7 @@ struct Fields<model::Thread> {
     archive(14, thread.python);
     archive(15, thread.runtime_deadline);
     archive(16, thread.stack_note);
+    archive(17, thread.awaited_end);
   }
 };
 
@@ -190,6 +226,7 @@ struct Fields<model::Process> {
     archive.known(22, 23, process.caught_signals);
     archive(24, process.cpu_starved);
     archive(25, process.frozen);
+    archive(26, process.interpreter);
   }
 };
 

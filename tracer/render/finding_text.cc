@@ -7,6 +7,7 @@
 
 namespace stucktrace::render {
 std::string certainty_words(const model::Finding& finding) {
+  if (finding.lasting) return "LEFT BEHIND";
   switch (finding.certainty) {
     case model::Certainty::kProven:
       return "STUCK (proven)";
@@ -34,7 +35,7 @@ std::string link_sentence(const model::ChainLink& link) {
 }
 
 std::string resolved_words(const model::FindingRecord& record) {
-  std::string text = "WAS STUCK";
+  std::string text = record.finding.lasting ? "WAS LEFT BEHIND" : "WAS STUCK";
   if (record.resolved_at) {
     text += " for " + base::human_duration(*record.resolved_at - record.stalled_since);
   }

@@ -12,7 +12,8 @@ inline constexpr std::size_t kSentenceLimit = 2000;
 
 // Words around what the diagnosis says; nothing is concluded here. All safe for a terminal.
 
-// "STUCK (proven)", "STUCK until its time-out, at most 4.2 s", "LIKELY STUCK".
+// "STUCK (proven)", "STUCK until its time-out, at most 4.2 s", "LIKELY STUCK";
+// "LEFT BEHIND" where no thread is stuck.
 std::string certainty_words(const model::Finding& finding);
 // certainty_words and the headline.
 std::string verdict_sentence(const model::Finding& finding);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,6 +16,7 @@
 #include "tracer/render/finding_scope.h"
 #include "tracer/render/sight.h"
 #include "tracer/render/thread_groups.h"
+#include "tracer/render/wall_time.h"
 
 namespace stucktrace::render {
 namespace {
@@ -40,17 +40,6 @@ Json maybe(const std::optional<T>& value) {
 
 Json maybe_id(const std::optional<model::ResourceId>& id) {
   return id ? Json(to_string(*id)) : Json(nullptr);
-}
-
-// "2026-03-01T12:00:05.250Z"
-std::string iso_time(base::Nanoseconds wall) {
-  const auto whole = std::chrono::floor<std::chrono::seconds>(wall);
-  const std::time_t seconds = whole.count();
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900,
-                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                     ms(wall - whole));
 }
 
 template <class Id>
@@ -185,6 +174,51 @@ Json wait_json(const model::Thread& thread) {
 
 // ---- processes ----------------------------------------------------------------------------------
 
+Json frame_json(const model::PythonFrame& frame) {
+  return {{"function", frame.function}, {"file", frame.file}, {"line", frame.line}};
+}
+
+Json frames_json(const std::vector<model::PythonFrame>& frames) {
+  Json list = Json::array();
+  for (const model::PythonFrame& frame : frames) list.push_back(frame_json(frame));
+  return list;
+}
+
+template <class Id>
+Json maybe_number(Id id) {
+  return id ? Json(id.value()) : Json(nullptr);
+}
+
+Json awaited_json(const std::optional<model::AwaitedEnd>& end) {
+  if (!end) return nullptr;
+  return {{"tid", maybe_number(end->thread)},
+          {"pid", maybe_number(end->process)},
+          {"object", end->object},
+          {"frame", frame_json(end->frame)}};
+}
+
+Json interpreter_json(const std::optional<model::Interpreter>& interpreter) {
+  if (!interpreter) return nullptr;
+  Json tasks = Json::array();
+  for (const model::PythonTask& task : interpreter->tasks) {
+    tasks.push_back({{"name", task.name},
+                     {"coroutine", task.coroutine},
+                     {"tid", maybe_number(task.tid)},
+                     {"current", task.current},
+                     {"awaits", task.awaits},
+                     {"frames", frames_json(task.frames)}});
+  }
+  const auto& holder = interpreter->gil_holder;
+  const char* gil = !holder ? "unknown" : *holder ? "held" : "free";
+  const auto& finalizing = interpreter->finalizing;
+  return {{"version", interpreter->version},
+          {"finalizing", finalizing ? Json(*finalizing) : Json(nullptr)},
+          {"gil", {{"state", gil}, {"tid", maybe_number(holder.value_or(base::Tid{}))}}},
+          {"tasks", tasks},
+          {"tasks_left_out", interpreter->tasks_left_out},
+          {"note", interpreter->note}};
+}
+
 using Verdicts = std::map<base::Tid, model::ThreadVerdict>;
 
 Json thread_json(const model::Thread& thread, const Report& report, const Verdicts& verdicts) {
@@ -196,10 +230,6 @@ Json thread_json(const model::Thread& thread, const Report& report, const Verdic
                      {"offset", hex(frame.offset)},
                      {"file", frame.file},
                      {"line", frame.line}});
-  }
-  Json python = Json::array();
-  for (const model::PythonFrame& frame : thread.python) {
-    python.push_back({{"function", frame.function}, {"file", frame.file}, {"line", frame.line}});
   }
   const auto verdict = verdicts.find(thread.tid);
   std::optional<base::Nanoseconds> since;
@@ -213,7 +243,8 @@ Json thread_json(const model::Thread& thread, const Report& report, const Verdic
           {"wait", wait_json(thread)},
           {"wchan", thread.wchan},
           {"stack", stack},
-          {"python", python},
+          {"python", frames_json(thread.python)},
+          {"awaited_end", awaited_json(thread.awaited_end)},
           {"runtime_deadline_ms", maybe_ms(thread.runtime_deadline)},
           {"stack_note", thread.stack_note}};
 }
@@ -241,6 +272,7 @@ Json processes_json(const Report& report) {
                     {"state", std::string(1, process.state)},
                     {"role", process.role},
                     {"in_tree", process.in_tree},
+                    {"interpreter", interpreter_json(process.interpreter)},
                     {"threads", threads}});
   }
   return list;
@@ -385,6 +417,10 @@ Json look_json(const std::optional<model::Look>& look) {
           {"took_ms", ms(look->took)}};
 }
 
+Json ended_json(const model::Ended& ended) {
+  return {{"because", ended.because}, {"words", ended.words}, {"limit_ms", maybe_ms(ended.limit)}};
+}
+
 }  // namespace
 
 std::string json_report(const Report& report) {
@@ -404,19 +440,20 @@ std::string json_report(const Report& report) {
   for (const model::FindingRecord& record : report.history) {
     history.push_back(record_json(record, report));
   }
-  const Json out = {{"schema", "stucktrace.report/1"},
-                    {"tool", {{"name", "stucktrace"}, {"version", report.tool_version}}},
-                    {"taken_at", iso_time(report.taken_wall)},
-                    {"host", {{"system", report.host}}},
-                    {"look", look_json(report.look)},
-                    {"could_not_see", unseen_sentences(report)},
-                    {"ways_in", report.ways_in},
-                    {"trees", trees_json(report)},
-                    {"processes", processes_json(report)},
-                    {"resources", std::move(resources)},
-                    {"edges", std::move(edges)},
-                    {"findings", std::move(findings)},
-                    {"history", std::move(history)}};
+  Json out = {{"schema", "stucktrace.report/1"},
+              {"tool", {{"name", "stucktrace"}, {"version", report.tool_version}}},
+              {"taken_at", iso_time(report.taken_wall)},
+              {"host", {{"system", report.host}}},
+              {"look", look_json(report.look)},
+              {"could_not_see", unseen_sentences(report)},
+              {"ways_in", report.ways_in},
+              {"trees", trees_json(report)},
+              {"processes", processes_json(report)},
+              {"resources", std::move(resources)},
+              {"edges", std::move(edges)},
+              {"findings", std::move(findings)},
+              {"history", std::move(history)}};
+  if (report.ended) out["ended"] = ended_json(*report.ended);
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

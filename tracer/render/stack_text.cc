@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tracer/render/escape.h"
+#include "tracer/render/merged_stack.h"
 #include "tracer/render/thread_groups.h"
 #include "tracer/render/wait_text.h"
 
@@ -16,10 +17,8 @@ namespace stucktrace::render {
 namespace {
 
 // The same places in the code; where a frame stands in memory does not matter.
-std::vector<std::string> frame_lines(const model::Thread& thread) {
-  std::vector<std::string> lines;
-  for (const auto& frame : thread.python) lines.push_back("py " + frame_text(frame));
-  for (const auto& frame : thread.stack) lines.push_back("at " + frame_text(frame));
+std::vector<std::string> frame_lines(const model::Thread& thread, NativeFrames native) {
+  std::vector<std::string> lines = stack_lines(thread, native);
   if (!thread.stack_note.empty()) {
     lines.push_back("(" + terminal_text(thread.stack_note, 200) + ")");
   }
@@ -66,11 +65,12 @@ std::string what(const std::vector<Member>& members, base::Instant now) {
 }  // namespace
 
 void write_stacks(const model::Snapshot& snapshot, Page& page) {
+  const NativeFrames native = page.options().native ? NativeFrames::kAll : NativeFrames::kMerged;
   using Key = std::pair<std::string, std::vector<std::string>>;  // program, frames
   std::vector<std::pair<std::vector<std::string>, std::vector<Member>>> stacks;
   std::map<Key, std::size_t> index;
   for (const Member& member : members_of(snapshot, false)) {
-    auto lines = frame_lines(*member.thread);
+    auto lines = frame_lines(*member.thread, native);
     Key key{member.process->comm, lines};
     // Without a stack only the wait tells threads apart.
     if (lines.empty()) key.second.push_back(wait_thing_text(*member.thread));

@@ -14,6 +14,7 @@
 #include "tracer/render/escape.h"
 #include "tracer/render/finding_scope.h"
 #include "tracer/render/finding_text.h"
+#include "tracer/render/interpreter_text.h"
 #include "tracer/render/page.h"
 #include "tracer/render/sight.h"
 #include "tracer/render/stack_text.h"
@@ -135,12 +136,21 @@ void write_survey(const Report& report, Page& page) {
 
 std::string text_report(const Report& report, const TextOptions& options) {
   Page page(options);
+  if (report.ended) {
+    page.paragraph(
+        fmt::format("Ended by stucktrace: {}.", terminal_text(report.ended->words, kSentenceLimit)),
+        "", "", Style::kWarn);
+    page.line("");
+  }
   if (told_findings(report).empty()) {
     write_calm(report, page);
   } else {
     write_findings(report, page);
   }
-  if (options.stacks && report.snapshot) write_stacks(*report.snapshot, page);
+  if (options.stacks && report.snapshot) {
+    write_interpreters(*report.snapshot, page);
+    write_stacks(*report.snapshot, page);
+  }
   write_unseen(report, page);
   write_survey(report, page);
   return page.take();

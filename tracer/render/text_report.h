@@ -11,6 +11,7 @@ struct TextOptions {
   bool color = false;
   bool verbose = false;     // all evidence, all frames of a chain, everything that was not seen
   bool stacks = false;      // every thread's stack after the findings
+  bool native = false;      // ... with the C frames that Python frames stand for
   std::size_t width = 100;  // columns to wrap at; 0 never wraps
 };
 

@@ -12,11 +12,13 @@
 #include "tracer/base/unique_fd.h"
 #include "tracer/kernel/procfs.h"
 #include "tracer/kernel/remote_memory.h"
+#include "tracer/unwind/python_awaited.h"
 #include "tracer/unwind/python_locks.h"
 #include "tracer/unwind/python_memory.h"
 #include "tracer/unwind/python_pages.h"
 #include "tracer/unwind/python_stack.h"
 #include "tracer/unwind/python_state.h"
+#include "tracer/unwind/python_tasks.h"
 
 namespace stucktrace::unwind {
 namespace {
@@ -33,12 +35,14 @@ struct Look {
   PageCopies& pages;
   PythonStacks& stacks;
   PythonLocks& locks;
+  PythonAwaited& awaited;
   const std::map<base::Tid, std::uint64_t>& futex_waits;
   const PythonLayout& layout;
   bool same_clock = true;  // CLOCK_MONOTONIC means the same there as here
 };
 
 struct Subject {
+  std::uint64_t interpreter = 0;
   std::uint64_t state = 0;
   PythonThread thread;
   bool slept = false;  // throughout the look
@@ -82,15 +86,17 @@ struct Reading {
   std::optional<double> deadline;
   std::vector<std::uint64_t> held_locks;
   std::optional<PythonLockWait> lock_wait;
+  std::optional<PythonAwaitedEnd> awaited_end;
 };
 
-std::optional<Reading> read_once(const Look& look, std::uint64_t state) {
+std::optional<Reading> read_once(const Look& look, const Subject& subject) {
   Reading reading;
-  auto chain = look.stacks.chain(state);
+  auto chain = look.stacks.chain(subject.state);
   if (!chain) return std::nullopt;
   auto frames = look.stacks.describe(*chain);
   if (!frames) return std::nullopt;
   reading.deadline = look.stacks.deadline(*chain);
+  reading.awaited_end = look.awaited.find(subject.interpreter, *chain, *frames);
   reading.chain = std::move(*chain);
   reading.frames = std::move(*frames);
   return reading;
@@ -98,6 +104,7 @@ std::optional<Reading> read_once(const Look& look, std::uint64_t state) {
 
 void accept(const Look& look, Reading& reading, PythonThread& thread) {
   thread.frames = std::move(reading.frames);
+  thread.awaited_end = std::move(reading.awaited_end);
   if (reading.deadline) thread.deadline_in = remaining(look, *reading.deadline);
 }
 
@@ -113,7 +120,7 @@ void read_locks(const Look& look, const PythonThread& thread, Reading& reading) 
 void read_running(const Look& look, Subject& subject) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     look.pages.forget();
-    auto reading = read_once(look, subject.state);
+    auto reading = read_once(look, subject);
     look.pages.forget();
     const auto again = look.stacks.chain(subject.state);
     if (!reading || !again) continue;
@@ -131,7 +138,7 @@ void read_batch(const Look& look, std::span<Subject> subjects) {
   for (const Subject& subject : subjects) before.push_back(progress(look, subject.thread.tid));
   look.pages.forget();
   for (const Subject& subject : subjects) {
-    readings.push_back(read_once(look, subject.state));
+    readings.push_back(read_once(look, subject));
     if (readings.back()) read_locks(look, subject.thread, *readings.back());
   }
   look.pages.forget();
@@ -202,6 +209,51 @@ void sort_threads(std::vector<PythonThread>& threads, base::Pid pid) {
   threads.erase(std::unique(threads.begin(), threads.end(), same), threads.end());
 }
 
+// Tasks that are the same in two readings; in between the loop may have gone round.
+void read_tasks(PageCopies& pages, PythonTasks& tasks, std::uint64_t interpreter,
+                std::span<const Subject> subjects, model::Interpreter& into) {
+  PythonTasks::All before = tasks.read(interpreter);
+  if (before.tasks.empty() && before.more == 0) return;
+  pages.forget();
+  const PythonTasks::All after = tasks.read(interpreter);
+  std::map<std::uint64_t, const PythonTaskState*> again;
+  for (const PythonTaskState& state : after.tasks) again.emplace(state.address, &state);
+  into.tasks_left_out += before.more;
+  for (PythonTaskState& state : before.tasks) {
+    const auto same = again.find(state.address);
+    if (same == again.end() || *same->second != state) {
+      ++into.tasks_left_out;
+      continue;
+    }
+    const auto runner = std::ranges::find_if(subjects, [&](const Subject& subject) {
+      return state.loop_pthread != 0 && subject.thread.pthread == state.loop_pthread;
+    });
+    if (runner != subjects.end()) state.task.tid = runner->thread.tid;
+    into.tasks.push_back(std::move(state.task));
+  }
+}
+
+// "Task-2" before "Task-10".
+void sort_tasks(std::vector<model::PythonTask>& tasks) {
+  std::ranges::stable_sort(tasks, {}, [](const model::PythonTask& task) {
+    return std::tuple{task.name.size(), task.name, task.coroutine};
+  });
+}
+
+// Who had the lock at the beginning of the look and at its end.
+model::Known<base::Tid> settled_holder(std::optional<std::uint64_t> before,
+                                       std::optional<std::uint64_t> after,
+                                       std::span<const Subject> subjects) {
+  if (!before || !after) return model::unknown("cannot be read");
+  if (*before != *after) return model::unknown("changes hands");
+  if (*after == 0) return base::Tid{};
+  const auto holder = std::ranges::find(subjects, *after, &Subject::state);
+  if (holder == subjects.end() || !holder->thread.tid) {
+    return model::unknown("held by a thread that is not known");
+  }
+  return holder->thread.tid;
+}
+
 base::Error unsupported(std::string what) {
   base::Error error;
   error.kind = base::ErrorKind::kUnsupported;
@@ -210,6 +262,10 @@ base::Error unsupported(std::string what) {
 }
 
 }  // namespace
+
+bool is_unread_python(const base::Error& error) {
+  return error.kind == base::ErrorKind::kUnsupported && error.operation.starts_with("CPython");
+}
 
 base::Result<PythonProcess> read_python(base::Pid pid,
                                         const std::map<base::Tid, std::uint64_t>& futex_waits) {
@@ -242,12 +298,18 @@ base::Result<PythonProcess> read_python(base::Pid pid,
   const auto live = live_threads(procfs, pid, *tids);
 
   PythonProcess result;
-  result.version = build->version.text;
-  result.finalizing = is_finalizing(objects, images);
+  result.interpreter.version = build->version.text;
+  if (const auto ends = is_finalizing(objects, images)) {
+    result.interpreter.finalizing = *ends;
+  } else {
+    result.interpreter.finalizing = model::unknown("this version does not record it");
+  }
   PythonStacks stacks{objects};
   PythonLocks locks{objects};
-  const Look look{pid,   procfs,      pages,         stacks,
-                  locks, futex_waits, build->layout, in_same_time_namespace(procfs, pid)};
+  PythonAwaited awaited{objects, stacks};
+  const Look look{pid,         procfs,        pages,
+                  stacks,      locks,         awaited,
+                  futex_waits, build->layout, in_same_time_namespace(procfs, pid)};
   std::vector<Subject> subjects;
   for (const std::uint64_t interpreter : interpreters) {
     const auto states = list_python_threads(objects, images, interpreter);
@@ -256,6 +318,7 @@ base::Result<PythonProcess> read_python(base::Pid pid,
     for (std::size_t index = 0; index < states.size(); ++index) {
       if (!matched[index]) continue;
       Subject subject;
+      subject.interpreter = interpreter;
       subject.state = states[index].address;
       subject.thread.tid = *matched[index];
       subject.thread.pthread = states[index].ident;
@@ -266,11 +329,21 @@ base::Result<PythonProcess> read_python(base::Pid pid,
       subjects.push_back(std::move(subject));
     }
   }
+  pages.forget();
+  const auto holder = python_gil_holder(objects, images, interpreters.front());
   for (std::size_t at = 0; at < subjects.size(); at += kBatch) {
     const std::size_t count = std::min(kBatch, subjects.size() - at);
     read_batch(look, std::span{subjects}.subspan(at, count));
   }
   drop_moving_owners(subjects);
+  for (const std::uint64_t interpreter : interpreters) {
+    PythonTasks tasks{objects, stacks};
+    read_tasks(pages, tasks, interpreter, subjects, result.interpreter);
+  }
+  sort_tasks(result.interpreter.tasks);
+  pages.forget();
+  result.interpreter.gil_holder =
+      settled_holder(holder, python_gil_holder(objects, images, interpreters.front()), subjects);
   for (Subject& subject : subjects) result.threads.push_back(std::move(subject.thread));
   sort_threads(result.threads, pid);
   return result;

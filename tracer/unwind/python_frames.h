@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -24,6 +25,16 @@ struct PythonLockWait {
   bool only_own_references = false;
 };
 
+// Whose end a thread waits for: the object in a variable of the standard library's frame says.
+struct PythonAwaitedEnd {
+  std::uint64_t pthread = 0;  // pthread_self() of a thread of the same process; 0: a process
+  std::int32_t pid = 0;       // as the process's own pid namespace numbers it; 0: a thread
+  std::string object;         // its name, else its type
+  std::size_t frame = 0;      // the frame that has the variable
+  // The word it must be asleep on if that is so; 0: the version does not tell.
+  std::uint64_t futex = 0;
+};
+
 struct PythonThread {
   base::Tid tid;                           // kernel tid; 0 where the version does not keep it and
                                            // pthread_self could not be matched to a thread
@@ -39,11 +50,11 @@ struct PythonThread {
   // open `with` blocks prove it; the lock it waits for.
   std::vector<std::uint64_t> held_locks;
   std::optional<PythonLockWait> lock_wait;
+  std::optional<PythonAwaitedEnd> awaited_end;
 };
 
 struct PythonProcess {
-  std::string version;  // "3.11.7"
-  bool finalizing = false;
+  model::Interpreter interpreter;
   std::vector<PythonThread> threads;
 };
 
@@ -54,5 +65,8 @@ struct PythonProcess {
 // `futex_waits`: the futex word that each waiting thread sleeps on, for `lock_wait`.
 base::Result<PythonProcess> read_python(base::Pid pid,
                                         const std::map<base::Tid, std::uint64_t>& futex_waits = {});
+
+// An error of read_python() that means: it is CPython, and its threads cannot be told.
+bool is_unread_python(const base::Error& error);
 
 }  // namespace stucktrace::unwind

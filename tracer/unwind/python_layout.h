@@ -46,6 +46,18 @@ struct PythonLayout {
   int lock_native = -1;  // the pointer to the sem_t, in recursive locks too
   int rlock_owner = -1, rlock_count = -1;
   int semlock_handle = -1, semlock_owner = -1, semlock_count = -1, semlock_maximum = -1;
+  // 3.11: begins a C frame of the interpreter. Later versions put an entry frame there.
+  int frame_is_entry = -1;
+  // Tasks of asyncio: a WeakSet of them, their coroutines, what those wait for.
+  int type_base = -1;
+  int set_mask = -1, set_table = -1, weakref_object = -1;
+  int generator_frame = -1;  // up to 3.10 a pointer, later the frame itself
+  int generator_state = -1;  // 3.11+
+  int generator_qualname = -1;
+  // Up to 3.9 a pointer behind the topmost value, null while it runs; in 3.10 the number of values
+  // on the stack; later the number of locals and values, negative while it runs.
+  int frame_stack_top = -1;
+  int task_loop = -1, task_waiter = -1, task_coroutine = -1, task_name = -1;
 
   int version() const { return major * 100 + minor; }
   bool has_interpreter_frames() const { return version() >= 311; }

@@ -18,7 +18,8 @@ inline constexpr std::size_t kMaxPythonFrames = 512;
 inline constexpr std::size_t kMaxPythonInterpreters = 64;
 inline constexpr std::size_t kMaxPythonText = 1024;         // characters
 inline constexpr std::size_t kMaxPythonEntries = 1u << 15;  // of a dict
-inline constexpr std::size_t kMaxPythonReads = 4'000'000;   // in one look at a process
+inline constexpr std::size_t kMaxPythonTasks = 2000;
+inline constexpr std::size_t kMaxPythonReads = 4'000'000;  // in one look at a process
 
 // A user-space address at which a C struct with pointers can begin.
 constexpr bool plausible_pointer(std::uint64_t address) {

@@ -23,6 +23,17 @@ const std::string& PythonObjects::type_name(std::uint64_t object) const {
   return name_of_type(head ? head->word(layout_.object_type) : 0);
 }
 
+bool PythonObjects::is_kind_of(std::uint64_t object, std::string_view type) const {
+  constexpr int kMaxBases = 16;
+  const auto head = RemoteRecord::read(memory_, object, kObjectHead, 16);
+  std::uint64_t at = head ? head->word(layout_.object_type) : 0;
+  for (int depth = 0; at != 0 && depth < kMaxBases; ++depth) {
+    if (name_of_type(at) == type) return true;
+    at = read_word(memory_, plus(at, layout_.type_base));
+  }
+  return false;
+}
+
 const std::string& PythonObjects::name_of_type(std::uint64_t type) const {
   static const std::string kNone;
   if (const auto known = type_names_.find(type); known != type_names_.end()) return known->second;
@@ -170,6 +181,31 @@ void PythonObjects::each_item(std::uint64_t dict, const Visit& visit) const {
   std::uint64_t values = head->word(layout_.dict_values);
   if (values != 0 && layout_.values_items > 0) values = plus(values, layout_.values_items);
   each_entry(head->word(layout_.dict_keys), values, visit);
+}
+
+void PythonObjects::each_member(std::uint64_t set,
+                                const std::function<bool(std::uint64_t)>& visit) const {
+  if (!is_a(set, "set") && !is_a(set, "frozenset")) return;
+  const std::uint64_t mask = read_word(memory_, plus(set, layout_.set_mask));
+  if (mask >= kMaxPythonEntries) return;
+  struct Entry {
+    std::uint64_t key, hash;
+  };
+  std::vector<Entry> entries(mask + 1);
+  const auto out = std::as_writable_bytes(std::span{entries});
+  const std::uint64_t table = read_word(memory_, plus(set, layout_.set_table));
+  if (memory_.read(base::RemoteAddr{table}, out) != out.size()) return;
+  for (const Entry& entry : entries) {
+    if (entry.key != 0 && !visit(entry.key)) return;
+  }
+}
+
+std::optional<bool> PythonObjects::truth(std::uint64_t object) const {
+  if (!is_a(object, "bool")) return std::nullopt;
+  std::uint32_t low = 0;
+  const int at = layout_.int_value >= 0 ? layout_.int_value : layout_.long_digits;
+  if (!memory_.read_value(base::RemoteAddr{plus(object, at)}, low) || low > 1) return std::nullopt;
+  return low == 1;
 }
 
 void PythonObjects::each_old_item(std::uint64_t dict, const Visit& visit) const {

@@ -30,6 +30,8 @@ class PythonObjects {
   // tp_name of the object's type: "dict"; "" where it cannot be read.
   const std::string& type_name(std::uint64_t object) const;
   bool is_a(std::uint64_t object, std::string_view type) const { return type_name(object) == type; }
+  // Of that type or of one derived from it.
+  bool is_kind_of(std::uint64_t object, std::string_view type) const;
   // The same for a type object's address.
   const std::string& name_of_type(std::uint64_t type) const;
 
@@ -46,6 +48,10 @@ class PythonObjects {
   // Calls `visit(key, value)` for each entry of a dict until it answers false.
   using Visit = std::function<bool(std::uint64_t key, std::uint64_t value)>;
   void each_item(std::uint64_t dict, const Visit& visit) const;
+  // ... for each member of a set.
+  void each_member(std::uint64_t set, const std::function<bool(std::uint64_t member)>& visit) const;
+  // A bool; nullopt: something else.
+  std::optional<bool> truth(std::uint64_t object) const;
   // The value under a str key; 0 = none.
   std::uint64_t item(std::uint64_t dict, std::string_view key) const;
   // An attribute in the instance's own __dict__, however the version keeps it; 0 = none.

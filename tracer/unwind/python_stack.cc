@@ -60,6 +60,9 @@ std::optional<PythonLink> PythonStacks::link(const RemoteRecord& frame,
   PythonLink result;
   result.frame = address;
   result.code = frame.word(layout_.frame_code);
+  result.entry =
+      !layout_.has_interpreter_frames() ||
+      (layout_.frame_is_entry >= 0 && frame.at<std::uint8_t>(layout_.frame_is_entry) != 0);
   if (!objects_.is_a(result.code, "code")) return std::nullopt;
   if (!layout_.has_interpreter_frames()) {
     const auto last = frame.at<std::int32_t>(layout_.frame_instruction);
@@ -77,6 +80,18 @@ std::optional<PythonLink> PythonStacks::link(const RemoteRecord& frame,
   return result;
 }
 
+int PythonStacks::last_frame_field() const {
+  return std::max({layout_.frame_previous, layout_.frame_code, layout_.frame_instruction,
+                   layout_.frame_owner, layout_.frame_is_entry});
+}
+
+std::optional<PythonLink> PythonStacks::at_rest(std::uint64_t frame) const {
+  const auto copy =
+      RemoteRecord::read(objects_.memory(), frame, static_cast<std::size_t>(last_frame_field()) + 8,
+                         static_cast<std::size_t>(last_frame_field()) + 1);
+  return copy ? link(*copy, frame) : std::nullopt;
+}
+
 std::optional<std::vector<PythonLink>> PythonStacks::chain(std::uint64_t thread_state) const {
   const auto& memory = objects_.memory();
   std::uint64_t at = read_word(memory, plus(thread_state, layout_.thread_frame));
@@ -84,8 +99,7 @@ std::optional<std::vector<PythonLink>> PythonStacks::chain(std::uint64_t thread_
     if (at == 0) return std::nullopt;
     at = read_word(memory, plus(at, layout_.cframe_frame));
   }
-  const int last_field = std::max(
-      {layout_.frame_previous, layout_.frame_code, layout_.frame_instruction, layout_.frame_owner});
+  const int last_field = last_frame_field();
   std::vector<PythonLink> links;
   std::unordered_set<std::uint64_t> seen;
   while (at != 0 && links.size() < kMaxPythonFrames) {
@@ -102,6 +116,8 @@ std::optional<std::vector<PythonLink>> PythonStacks::chain(std::uint64_t thread_
       // A 3.11+ frame that has not reached its first traceable instruction is not on any traceback
       // either; where it stands is before its code.
       if (!layout_.has_interpreter_frames() || one->offset >= 0) links.push_back(*one);
+    } else if (!links.empty()) {
+      links.back().entry = true;
     }
     at = frame->word(layout_.frame_previous);
   }
@@ -153,22 +169,21 @@ std::optional<std::vector<model::PythonFrame>> PythonStacks::describe(
       return std::nullopt;
     }
     const auto line = line_at(kind, code_here->lines, code_here->first_line, one.offset);
-    frames.push_back({code_here->name, code_here->file, line.value_or(0)});
+    frames.push_back({code_here->name, code_here->file, line.value_or(0), one.entry});
   }
   return frames;
 }
 
-std::optional<double> PythonStacks::local_float(const PythonLink& link, const Code& code,
-                                                std::string_view variable) const {
-  const auto names = objects_.tuple(code.variables, kMaxVariables);
-  if (!names) return std::nullopt;
+std::uint64_t PythonStacks::local(const PythonLink& link, std::string_view variable) {
+  const Code* code_here = code(link.code);
+  const auto names =
+      code_here == nullptr ? std::nullopt : objects_.tuple(code_here->variables, kMaxVariables);
+  if (!names) return 0;
   for (std::size_t index = 0; index < names->size(); ++index) {
     if (objects_.text((*names)[index]) != variable) continue;
-    const std::uint64_t slot = plus(link.frame, layout_.frame_locals) + 8 * index;
-    const auto value = objects_.real(read_word(objects_.memory(), slot));
-    return value && std::isfinite(*value) ? value : std::nullopt;
+    return read_word(objects_.memory(), plus(link.frame, layout_.frame_locals) + 8 * index);
   }
-  return std::nullopt;
+  return 0;
 }
 
 std::optional<double> PythonStacks::deadline(std::span<const PythonLink> chain) {
@@ -177,7 +192,8 @@ std::optional<double> PythonStacks::deadline(std::span<const PythonLink> chain) 
     if (code_here == nullptr) return std::nullopt;
     for (const TimedWait& wait : kTimedWaits) {
       if (code_here->name != wait.function || !code_here->file.ends_with(wait.file)) continue;
-      if (const auto found = local_float(one, *code_here, wait.variable)) return found;
+      const auto found = objects_.real(local(one, wait.variable));
+      if (found && std::isfinite(*found)) return found;
     }
   }
   return std::nullopt;

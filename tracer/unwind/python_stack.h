@@ -17,6 +17,7 @@ struct PythonLink {
   std::uint64_t frame = 0;
   std::uint64_t code = 0;
   std::int64_t offset = -1;  // of the current instruction in the code, bytes; negative: none yet
+  bool entry = false;        // model::PythonFrame::entry
   bool operator==(const PythonLink&) const = default;
 };
 
@@ -32,6 +33,12 @@ class PythonStacks {
   // nullopt: a name or a line table cannot be read, so nothing of the stack is to be trusted.
   std::optional<std::vector<model::PythonFrame>> describe(std::span<const PythonLink> chain);
 
+  // The same of one frame that need not be on any thread's chain: that of a coroutine at rest.
+  std::optional<PythonLink> at_rest(std::uint64_t frame) const;
+
+  // The object in a frame's local variable; 0: it has no such variable, or nothing is in it yet.
+  std::uint64_t local(const PythonLink& link, std::string_view variable);
+
   // The deadline kept by the innermost standard-library function that waits until a point in time:
   // seconds on the clock that the version's time-outs use (time.time() for 2.x, time.monotonic()).
   std::optional<double> deadline(std::span<const PythonLink> chain);
@@ -46,11 +53,10 @@ class PythonStacks {
     std::uint64_t variables = 0;
   };
 
+  int last_frame_field() const;
   std::optional<PythonLink> link(const RemoteRecord& frame, std::uint64_t address) const;
   const Code* code(std::uint64_t address);
   std::optional<Code> read_code(std::uint64_t address) const;
-  std::optional<double> local_float(const PythonLink& link, const Code& code,
-                                    std::string_view variable) const;
 
   const PythonObjects& objects_;
   const PythonLayout& layout_;

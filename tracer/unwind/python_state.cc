@@ -135,32 +135,6 @@ std::uint64_t first_interpreter(const PythonObjects& objects, const PythonMappin
   return search_interpreter(objects, mappings);
 }
 
-// The thread state that holds the GIL of `interpreter`; 0 = none does.
-std::uint64_t gil_holder(const PythonObjects& objects, std::span<const PythonImage> images,
-                         std::uint64_t interpreter) {
-  const auto& memory = objects.memory();
-  const PythonLayout& layout = objects.layout();
-  if (layout.runtime_interpreters < 0) {
-    for (const PythonImage& image : images) {
-      if (image.current_thread != 0) return read_word(memory, image.current_thread);
-    }
-    return 0;
-  }
-  std::uint64_t base = runtime_of(images);
-  int holder = layout.runtime_gil_holder, locked = layout.runtime_gil_locked;
-  if (layout.interp_gil >= 0) {
-    base = read_word(memory, plus(interpreter, layout.interp_gil));
-    holder = layout.gil_holder;
-    locked = layout.gil_locked;
-  }
-  if (base == 0 || holder < 0 || locked < 0) return 0;
-  std::int32_t is_locked = 0;
-  if (!memory.read_value(base::RemoteAddr{plus(base, locked)}, is_locked) || is_locked != 1) {
-    return 0;
-  }
-  return read_word(memory, plus(base, holder));
-}
-
 }  // namespace
 
 base::Result<PythonBuild> identify_python(const syscalls::RemoteMemory& memory,
@@ -206,11 +180,41 @@ std::vector<std::uint64_t> find_interpreters(const PythonObjects& objects,
   return result;
 }
 
+std::optional<std::uint64_t> python_gil_holder(const PythonObjects& objects,
+                                               std::span<const PythonImage> images,
+                                               std::uint64_t interpreter) {
+  const auto& memory = objects.memory();
+  const PythonLayout& layout = objects.layout();
+  const auto word = [&](std::uint64_t address) -> std::optional<std::uint64_t> {
+    std::uint64_t value = 0;
+    if (!memory.read_value(base::RemoteAddr{address}, value)) return std::nullopt;
+    return value;
+  };
+  if (layout.runtime_interpreters < 0) {
+    for (const PythonImage& image : images) {
+      if (image.current_thread != 0) return word(image.current_thread);
+    }
+    return std::nullopt;
+  }
+  std::uint64_t base = runtime_of(images);
+  int holder = layout.runtime_gil_holder, locked = layout.runtime_gil_locked;
+  if (layout.interp_gil >= 0) {
+    base = read_word(memory, plus(interpreter, layout.interp_gil));
+    holder = layout.gil_holder;
+    locked = layout.gil_locked;
+  }
+  std::int32_t is_locked = 0;
+  if (base == 0 || holder < 0 || locked < 0) return std::nullopt;
+  if (!memory.read_value(base::RemoteAddr{plus(base, locked)}, is_locked)) return std::nullopt;
+  // -1: not made yet.
+  return is_locked == 1 ? word(plus(base, holder)) : std::optional<std::uint64_t>{0};
+}
+
 std::vector<PythonThreadState> list_python_threads(const PythonObjects& objects,
                                                    std::span<const PythonImage> images,
                                                    std::uint64_t interpreter) {
   const PythonLayout& layout = objects.layout();
-  const std::uint64_t holder = gil_holder(objects, images, interpreter);
+  const std::uint64_t holder = python_gil_holder(objects, images, interpreter).value_or(0);
   const int last_field = std::max(
       {layout.thread_next, layout.thread_interp, layout.thread_ident, layout.thread_native_id});
   std::vector<PythonThreadState> threads;
@@ -231,27 +235,36 @@ std::vector<PythonThreadState> list_python_threads(const PythonObjects& objects,
   return threads;
 }
 
-bool is_finalizing(const PythonObjects& objects, std::span<const PythonImage> images) {
+std::optional<bool> is_finalizing(const PythonObjects& objects,
+                                  std::span<const PythonImage> images) {
   const PythonLayout& layout = objects.layout();
   if (layout.runtime_finalizing >= 0) {
     const std::uint64_t runtime = runtime_of(images);
-    return runtime != 0 &&
-           read_word(objects.memory(), plus(runtime, layout.runtime_finalizing)) != 0;
+    if (runtime == 0) return std::nullopt;
+    return read_word(objects.memory(), plus(runtime, layout.runtime_finalizing)) != 0;
   }
-  return std::ranges::any_of(images, [&](const PythonImage& image) {
-    return image.finalizing != 0 && read_word(objects.memory(), image.finalizing) != 0;
-  });
+  for (const PythonImage& image : images) {
+    if (image.finalizing != 0) return read_word(objects.memory(), image.finalizing) != 0;
+  }
+  return std::nullopt;
+}
+
+std::uint64_t python_module(const PythonObjects& objects, std::uint64_t interpreter,
+                            std::string_view name) {
+  const PythonLayout& layout = objects.layout();
+  const auto& memory = objects.memory();
+  const std::uint64_t modules = read_word(memory, plus(interpreter, layout.interp_modules));
+  const std::uint64_t module = objects.item(modules, name);
+  if (!objects.is_a(module, "module")) return 0;
+  return read_word(memory, plus(module, layout.module_dict));
 }
 
 std::map<std::uint64_t, std::string> python_thread_names(const PythonObjects& objects,
                                                          std::uint64_t interpreter) {
   const PythonLayout& layout = objects.layout();
   std::map<std::uint64_t, std::string> names;
-  const auto& memory = objects.memory();
-  const std::uint64_t modules = read_word(memory, plus(interpreter, layout.interp_modules));
-  const std::uint64_t module = objects.item(modules, "threading");
-  if (!objects.is_a(module, "module")) return names;
-  const std::uint64_t dict = read_word(memory, plus(module, layout.module_dict));
+  const std::uint64_t dict = python_module(objects, interpreter, "threading");
+  if (dict == 0) return names;
   const std::string_view attribute = layout.major < 3 ? "_Thread__name" : "_name";
   objects.each_item(objects.item(dict, "_active"), [&](std::uint64_t key, std::uint64_t thread) {
     const auto ident = objects.integer(key);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tracer/base/ids.h"
@@ -46,7 +47,18 @@ std::vector<PythonThreadState> list_python_threads(const PythonObjects& objects,
                                                    std::span<const PythonImage> images,
                                                    std::uint64_t interpreter);
 
-bool is_finalizing(const PythonObjects& objects, std::span<const PythonImage> images);
+// nullopt: the version does not record it, or the file does not name where.
+std::optional<bool> is_finalizing(const PythonObjects& objects,
+                                  std::span<const PythonImage> images);
+
+// The thread state that has the lock of `interpreter`; 0 = none has; nullopt: cannot be read.
+std::optional<std::uint64_t> python_gil_holder(const PythonObjects& objects,
+                                               std::span<const PythonImage> images,
+                                               std::uint64_t interpreter);
+
+// The namespace (a dict) of an imported module; 0 = not imported.
+std::uint64_t python_module(const PythonObjects& objects, std::uint64_t interpreter,
+                            std::string_view name);
 
 // threading.Thread.name by pthread_self(), from threading._active.
 std::map<std::uint64_t, std::string> python_thread_names(const PythonObjects& objects,

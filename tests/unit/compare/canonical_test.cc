@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/compare/program.h"
+#include "tracer/compare/match.h"
 
 namespace stucktrace::compare {
 namespace {
@@ -13,33 +14,79 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-TEST(Canonical, ShowsARunByThreadInItsOwnOrder) {
-  EXPECT_EQ(to_text(canonical({})), R"(# stucktrace canonical trace 1
+TEST(Canonical, ShowsWhatProcessesDid) {
+  EXPECT_EQ(to_text(canonical({}, {}, Level::kStructure)), R"(P1 app
+  waits for P2
+  reads a pipe from P2
+  exits 0
 
-P1
+P2 tool, child of P1
+  writes a pipe to P1
+  exits 0
+)");
+}
+
+TEST(Canonical, ShowsWhereEffectsGo) {
+  EXPECT_EQ(to_text(canonical({}, {}, Level::kEffects)), R"(P1 app
+  waits for P2
+  reads a pipe from P2
+  opens "/tmp/<temp>" for writing (creates, truncates)
+  removes "/tmp/<temp>"
+  exits 0
+
+P2 tool, child of P1
+  stdout is pipe#1
+  inherits pipe#1 for reading
+  inherits pipe#1 for writing
+  writes a pipe to P1
+  exits 0
+
+pipe#1
+  made by P1
+  written by P2
+  read by P1
+  carries ~20 bytes
+)");
+}
+
+TEST(Canonical, ShowsCallsByThreadInTheirOwnOrder) {
+  EXPECT_EQ(to_text(canonical({})), R"(P1 app
+  waits for P2
+  reads a pipe from P2
+  opens "/tmp/<temp>" for writing (creates, truncates)
+  removes "/tmp/<temp>"
+  exits 0
+
+P1 calls
   executes /usr/bin/app "app" "/tmp/<temp>/in"
-  makes P1:pipe#1
-  makes thread P1/T1
-  makes process P1.1
-  waits P1:pipe#1 read
-  polls child P1.1
+  makes pipe#1
+  makes thread P1.T1
+  makes process P2
+  waits pipe#1 read
+  polls child P2
   writes stdout "child <pid> at <address> took <duration>\n"
-  removes /tmp/<temp>
+  removes "/tmp/<temp>"
 
-P1/T1
-  opens /tmp/<temp> for writing (creates, truncates)
+P1.T1 calls
+  opens "/tmp/<temp>" for writing (creates, truncates)
 
-P1 (process)
-  reaps P1.1
+P2 tool, child of P1
+  stdout is pipe#1
+  inherits pipe#1 for reading
+  inherits pipe#1 for writing
+  writes a pipe to P1
   exits 0
 
-P1.1
-  fd 1 becomes P1:pipe#1
+P2 calls
+  fd 1 becomes pipe#1
   executes /bin/tool "tool" "-v"
-  writes P1:pipe#1 "All done! Goodbye!\n"
+  writes pipe#1 "All done! Goodbye!\n"
 
-P1.1 (process)
-  exits 0
+pipe#1
+  made by P1
+  written by P2
+  read by P1
+  carries ~20 bytes
 )");
 }
 
@@ -53,6 +100,9 @@ void PrintTo(const Variation& variation, std::ostream* out) {
 class SameProgram : public testing::TestWithParam<Variation> {};
 
 TEST_P(SameProgram, ComparesEqual) {
+  for (const Level level : {Level::kStructure, Level::kEffects}) {
+    EXPECT_EQ(to_text(canonical(GetParam().run, {}, level)), to_text(canonical({}, {}, level)));
+  }
   EXPECT_EQ(to_text(canonical(GetParam().run)), to_text(canonical({})));
   EXPECT_THAT(diff(canonical({}), canonical(GetParam().run)), IsEmpty());
 }
@@ -82,6 +132,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 struct Alteration {
   const char* name;
+  Level level;
   Program program;
   const char* role;
   const char* expected;  // a line of the difference, "" none
@@ -93,7 +144,9 @@ void PrintTo(const Alteration& alteration, std::ostream* out) {
 class OtherProgram : public testing::TestWithParam<Alteration> {};
 
 TEST_P(OtherProgram, DiffersAtItsPlace) {
-  const auto differences = diff(canonical({}), canonical({}, GetParam().program));
+  const auto baseline = canonical({}, {}, GetParam().level);
+  const auto current = canonical({}, GetParam().program, GetParam().level);
+  const auto differences = diff(baseline, renamed(current, match(baseline, current), baseline));
   std::vector<std::string> expected;
   std::vector<std::string> got;
   for (const Difference& difference : differences) {
@@ -117,22 +170,34 @@ Program altered(auto change) {
 INSTANTIATE_TEST_SUITE_P(
     Programs, OtherProgram,
     testing::Values(
-        Alteration{"AnotherExec", altered([](Program& p) { p.runs_more = true; }), "P1.1", "",
+        Alteration{"AnotherExec", Level::kStructure,
+                   altered([](Program& p) { p.runs_more = true; }), "P2", "tool, child of P1",
+                   "tool > more, child of P1"},
+        Alteration{"AnotherExecInOrder", Level::kCalls,
+                   altered([](Program& p) { p.runs_more = true; }), "P2 calls", "",
                    "executes /bin/more \"more\""},
-        Alteration{"ExitCode", altered([](Program& p) { p.exit_code = 3; }), "P1.1 (process)",
-                   "exits 0", "exits 3"},
-        Alteration{"PipeNoLongerRead", altered([](Program& p) { p.reads_pipe = false; }), "P1",
-                   "waits P1:pipe#1 read", ""},
-        Alteration{"JoinBeforeRead", altered([](Program& p) { p.joins_first = true; }), "P1",
-                   "waits P1:pipe#1 read", "waits P1:pipe#1 read"},
-        Alteration{"NewConnect", altered([](Program& p) { p.connects = true; }), "P1", "",
-                   "connects to inet 127.0.0.1:80"},
-        Alteration{"MissingWait", altered([](Program& p) { p.waits_for_child = false; }), "P1",
-                   "polls child P1.1", ""},
-        Alteration{"NotReaped", altered([](Program& p) { p.waits_for_child = false; }),
-                   "P1 (process)", "reaps P1.1", ""},
-        Alteration{"OtherOutput", altered([](Program& p) { p.says = "Failed\n"; }), "P1.1",
-                   "writes P1:pipe#1 \"All done! Goodbye!\\n\"", "writes P1:pipe#1 \"Failed\\n\""}),
+        Alteration{"ExitCode", Level::kStructure, altered([](Program& p) { p.exit_code = 3; }),
+                   "P2", "exits 0", "exits 3"},
+        Alteration{"PipeNoLongerRead", Level::kStructure,
+                   altered([](Program& p) { p.reads_pipe = false; }), "P2", "writes a pipe to P1",
+                   "writes a pipe that nobody reads"},
+        Alteration{"PipeNoLongerReadEffect", Level::kEffects,
+                   altered([](Program& p) { p.reads_pipe = false; }), "pipe#1", "read by P1",
+                   "read by nobody"},
+        Alteration{"JoinBeforeRead", Level::kCalls,
+                   altered([](Program& p) { p.joins_first = true; }), "P1 calls",
+                   "waits pipe#1 read", "waits pipe#1 read"},
+        Alteration{"NewConnect", Level::kEffects, altered([](Program& p) { p.connects = true; }),
+                   "P1", "", "connects to inet 127.0.0.1:80"},
+        Alteration{"MissingWait", Level::kStructure,
+                   altered([](Program& p) { p.waits_for_child = false; }), "P1", "waits for P2",
+                   ""},
+        Alteration{"OtherAmount", Level::kEffects,
+                   altered([](Program& p) { p.says = std::string(500, 'x'); }), "pipe#1",
+                   "carries ~20 bytes", "carries ~500 bytes"},
+        Alteration{"OtherOutput", Level::kCalls, altered([](Program& p) { p.says = "Failed\n"; }),
+                   "P2 calls", "writes pipe#1 \"All done! Goodbye!\\n\"",
+                   "writes pipe#1 \"Failed\\n\""}),
     [](const auto& tested) { return tested.param.name; });
 
 model::FindingRecord finding(std::vector<int> cycle, std::uint64_t inode) {
@@ -151,47 +216,44 @@ TEST(Canonical, NamesFindingsByRoles) {
     run.first_pid = 500;
     run.first_inode = 60'000;
   });
-  const auto first = canonicalise(events_of(one), {finding({1000, 1001, 1002}, 25'003)}, {});
+  const auto first = canonicalise(events_of(one), {finding({1000, 1001, 1002}, 25'003)}, {}).trace;
   EXPECT_EQ(first.sections.back().role, "findings");
   EXPECT_THAT(first.sections.back().lines,
-              ElementsAre("timed-deadlock (until) P1.1, cycle P1 -> P1/T1 -> P1.1, on P1:pipe#1"));
+              ElementsAre("timed-deadlock of P2, cycle P1 -> P1.T1 -> P2, on pipe#1"));
   // The same cycle told from another thread on, by other numbers.
   auto other = finding({502, 500, 501}, 60'003);
   other.finding.tid = base::Tid{502};
-  EXPECT_EQ(canonicalise(events_of(two), {other}, {}), first);
+  EXPECT_EQ(canonicalise(events_of(two), {other}, {}).trace, first);
 
-  const auto differences = diff(canonical(one), first);
+  const auto differences = diff(canonical(one, {}, Level::kEffects), first);
   ASSERT_EQ(differences.size(), 1U);
   EXPECT_TRUE(differences[0].section_added);
   EXPECT_THAT(to_text(differences), HasSubstr("findings: not expected\n  + timed-deadlock"));
 }
 
-TEST(Canonical, TextReadsBack) {
-  const auto trace = canonical({});
-  const auto again = parse(to_text(trace));
-  ASSERT_TRUE(again) << again.error().message();
-  EXPECT_EQ(*again, trace);
-  EXPECT_TRUE(is_canonical_text(to_text(trace)));
-  EXPECT_FALSE(is_canonical_text("\x93STKTRC\n"));
-  EXPECT_FALSE(parse("something else"));
-  const auto broken = parse("# stucktrace canonical trace 1\n  a line of no section\n");
-  ASSERT_FALSE(broken);
-  EXPECT_THAT(broken.error().message(), HasSubstr("line 2"));
-}
-
 TEST(Canonical, TakesRulesOfTheUser) {
   auto rule = substitution("Good(bye)", "<$1>");
   ASSERT_TRUE(rule);
-  Options options;
-  options.normalise.push_back(*rule);
-  EXPECT_THAT(to_text(canonicalise(events_of({}), {}, options)), HasSubstr("All done! <bye>!"));
+  const Options options{.normalise = {*rule}, .level = Level::kCalls, .seen = {}};
+  EXPECT_THAT(to_text(canonicalise(events_of({}), {}, options).trace),
+              HasSubstr("All done! <bye>!"));
   const auto wrong = substitution("(", "");
   ASSERT_FALSE(wrong);
   EXPECT_EQ(wrong.error().kind, base::ErrorKind::kUsage);
 }
 
 TEST(Canonical, AnEmptyTraceHasNoSections) {
-  EXPECT_THAT(canonicalise({}, {}, {}).sections, IsEmpty());
+  EXPECT_THAT(canonicalise({}, {}, {}).trace.sections, IsEmpty());
+}
+
+TEST(Canonical, SaysWhoseEventEachOneIs) {
+  const auto events = events_of({});
+  const auto run = canonicalise(events, {}, {});
+  for (std::size_t index = 0; index < events.size(); ++index) {
+    const int tid = events[index].tid.value();
+    ASSERT_NE(run.roles.role(index), nullptr);
+    EXPECT_EQ(*run.roles.role(index), tid == 1000 ? "P1" : tid == 1001 ? "P1.T1" : "P2");
+  }
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/event_script.h"
-#include "tracer/compare/diff.h"
 #include "tracer/compare/normalise.h"
 #include "tracer/compare/roles.h"
 
@@ -11,8 +10,6 @@ namespace {
 
 using model::NewTaskKind;
 using test::EventScript;
-using testing::HasSubstr;
-using testing::IsEmpty;
 
 // ---- texts
 // ---------------------------------------------------------------------------------------
@@ -161,82 +158,6 @@ TEST(RolesTest, StayShortInDeepTreesAndSurviveNonsense) {
   circle.made(1, 10, 10, 11, NewTaskKind::kFork);
   circle.made(2, 11, 11, 10, NewTaskKind::kFork);
   for (const auto& role : roles_of(circle.events())) EXPECT_FALSE(role.empty());
-}
-
-// ---- differences
-// ---------------------------------------------------------------------------------
-
-CanonicalTrace::Section section(std::string role, std::vector<std::string> lines) {
-  return {std::move(role), std::move(lines)};
-}
-
-TEST(Diff, OfEqualTracesIsEmpty) {
-  const CanonicalTrace trace{{section("P1", {"a", "b"}), section("findings", {"c"})}};
-  EXPECT_THAT(diff(trace, trace), IsEmpty());
-  EXPECT_EQ(to_text(diff(trace, trace)), "");
-}
-
-TEST(Diff, TellsWhoWhereAndWhat) {
-  const CanonicalTrace baseline{
-      {section("P1", {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"})}};
-  const CanonicalTrace current{{section("P1", {"a", "b", "c", "d", "X", "f", "g", "h", "j", "k"})}};
-  const auto differences = diff(baseline, current);
-  ASSERT_EQ(differences.size(), 3U);
-  EXPECT_EQ(differences[0].line, 5U);
-  EXPECT_EQ(to_text(differences), R"(P1 does something else after "d" (line 5)
-    b
-    c
-    d
-  - e
-  + X
-    f
-    g
-    h
-
-P1 is missing something after "h" (line 9)
-    f
-    g
-    h
-  - i
-    j
-
-P1 does something more after "j" (line 11)
-    j
-  + k
-)");
-}
-
-TEST(Diff, TellsWholeSections) {
-  const CanonicalTrace baseline{{section("P1", {"a"}), section("P1.1", {"b"})}};
-  const CanonicalTrace current{{section("P1", {"a"}), section("P1.2", {"c"})}};
-  const auto differences = diff(baseline, current);
-  ASSERT_EQ(differences.size(), 2U);
-  EXPECT_TRUE(differences[0].section_missing);
-  EXPECT_TRUE(differences[1].section_added);
-  EXPECT_EQ(to_text(differences),
-            "P1.1: expected, but not in this trace\n  - b\n\nP1.2: not expected\n  + c\n");
-}
-
-TEST(Diff, StartsEndsAndEmptySides) {
-  const CanonicalTrace baseline{{section("P1", {"a", "b"})}};
-  EXPECT_THAT(to_text(diff(baseline, {{section("P1", {"x", "a", "b"})}})),
-              HasSubstr("P1 does something more at its start (line 1)\n  + x\n"));
-  EXPECT_THAT(to_text(diff(baseline, {{section("P1", {"a"})}})),
-              HasSubstr("P1 is missing something after \"a\" (line 2)"));
-}
-
-TEST(Diff, OfLargeDifferentTracesStaysSmallAndShort) {
-  CanonicalTrace baseline{{section("P1", {})}};
-  CanonicalTrace current{{section("P1", {})}};
-  for (int i = 0; i < 20'000; ++i) {
-    baseline.sections[0].lines.push_back(fmt::format("old {}", i));
-    current.sections[0].lines.push_back(fmt::format("new {}", i));
-  }
-  const auto differences = diff(baseline, current);
-  ASSERT_EQ(differences.size(), 1U);
-  EXPECT_EQ(differences[0].expected.size(), 20'000U);
-  EXPECT_LT(to_text(differences).size(), 2'000U);
-  EXPECT_THAT(to_text(differences), HasSubstr("... 19980 more lines"));
 }
 
 }  // namespace

@@ -140,8 +140,21 @@ inline std::vector<model::Event> events_of(const RunOf& run, const Program& prog
   return script.events();
 }
 
-inline CanonicalTrace canonical(const RunOf& run, const Program& program = {}) {
-  return canonicalise(events_of(run, program), {}, {});
+inline CanonicalTrace canonical(const RunOf& run, const Program& program = {},
+                                Level level = Level::kCalls) {
+  return canonicalise(events_of(run, program), {},
+                      {.normalise = {}, .level = level, .seen = Seen::kAll})
+      .trace;
+}
+
+// As a file shows it, without header.
+inline std::string to_text(const CanonicalTrace& trace) {
+  std::string text;
+  for (const auto& section : trace.sections) {
+    text += (text.empty() ? "" : "\n") + section.heading() + "\n";
+    for (const std::string& line : section.lines) text += "  " + line + "\n";
+  }
+  return text;
 }
 
 }  // namespace stucktrace::compare

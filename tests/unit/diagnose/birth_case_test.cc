@@ -55,6 +55,40 @@ TEST(BirthCase, Python3TellsTheWholeStory) {
   EXPECT_THAT(text, HasSubstr("In P1, take everything out of the queue"));
 }
 
+TEST(BirthCase, TheRemedyNamesTheProgramsOwnLine) {
+  SnapshotBuilder tree = birth_case();
+  tree.thread(4711)
+      .python("wait", "/usr/lib/python3.11/multiprocessing/connection.py", 930)
+      .python("join", "/usr/lib/python3.11/multiprocessing/process.py", 149)
+      .python("main", "/srv/app/hang.py", 78)
+      .python("<module>", "/srv/app/hang.py", 91);
+  const model::Diagnosis diagnosis = diagnose_tree(tree);
+  ASSERT_EQ(diagnosis.findings.size(), 1U);
+  EXPECT_THAT(diagnosis.findings[0].remedy,
+              HasSubstr("In P1, take everything out of the queue (q.get()) before join() at main "
+                        "(app/hang.py:78); or call"));
+}
+
+TEST(BirthCase, TheObjectInTheFrameIsEvidence) {
+  SnapshotBuilder tree = birth_case();
+  auto [before, now] = tree.samples();
+  for (auto& process : now.processes) {
+    if (process.pid != base::Pid{4712}) continue;
+    process.threads[0].awaited_end =
+        model::AwaitedEnd{base::Tid{4713},
+                          {},
+                          "QueueFeederThread",
+                          {"join", "/usr/lib/python3.11/threading.py", 1096}};
+  }
+  const model::Diagnosis diagnosis = diagnose(before, now, nullptr, {});
+  ASSERT_EQ(diagnosis.findings.size(), 1U);
+  EXPECT_THAT(
+      diagnosis.findings[0].evidence,
+      testing::Contains("P2 python3 (pid 4712), main thread waits for the end of thread 4713 "
+                        "(QueueFeederThread): the object \"QueueFeederThread\" in its frame "
+                        "join (python3.11/threading.py:1096)"));
+}
+
 TEST(BirthCase, TheExitPhaseCountsAsAnnouncement) {
   SnapshotBuilder tree = birth_case();
   in_exit_phase(tree);

@@ -53,11 +53,14 @@ STUCKTRACE_MEMBERS(model::Wait, a, b, c, d, e, f, g)
 STUCKTRACE_MEMBERS(model::SyscallLine, a, b, c)
 STUCKTRACE_MEMBERS(model::Counters, a, b, c)
 STUCKTRACE_MEMBERS(model::NativeFrame, a, b, c, d, e, f)
-STUCKTRACE_MEMBERS(model::PythonFrame, a, b, c)
-STUCKTRACE_MEMBERS(model::Thread, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o)
+STUCKTRACE_MEMBERS(model::PythonFrame, a, b, c, d)
+STUCKTRACE_MEMBERS(model::AwaitedEnd, a, b, c, d)
+STUCKTRACE_MEMBERS(model::PythonTask, a, b, c, d, e, f)
+STUCKTRACE_MEMBERS(model::Interpreter, a, b, c, d, e, f)
+STUCKTRACE_MEMBERS(model::Thread, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
 STUCKTRACE_MEMBERS(model::OutputTail, a, b, c)
 STUCKTRACE_MEMBERS(model::Process, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v,
-                   w)
+                   w, x)
 STUCKTRACE_MEMBERS(model::Snapshot, a, b, c, d, e, f, g)
 
 #undef STUCKTRACE_MEMBERS

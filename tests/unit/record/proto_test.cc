@@ -95,6 +95,9 @@ TEST(Proto, HasTheFieldsThatAreWritten) {
   expect_fields<model::Counters>("Counters");
   expect_fields<model::NativeFrame>("NativeFrame");
   expect_fields<model::PythonFrame>("PythonFrame");
+  expect_fields<model::AwaitedEnd>("AwaitedEnd");
+  expect_fields<model::PythonTask>("PythonTask");
+  expect_fields<model::Interpreter>("Interpreter");
   expect_fields<model::Thread>("Thread");
   expect_fields<model::OutputTail>("OutputTail");
   expect_fields<model::Process>("Process");

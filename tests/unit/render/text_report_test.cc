@@ -203,8 +203,9 @@ TEST(TextReport, StacksOnRequest) {
   model::Report report = calm_report();
   EXPECT_THAT(text_report(report, {}), Not(HasSubstr("Stacks")));
   const std::string text = text_report(report, {.stacks = true});
-  EXPECT_THAT(text, HasSubstr("      py /usr/lib/python3.11/multiprocessing/popen_fork.py:40 wait\n"
-                              "      at poll+0x4f (libc.so.6)\n"));
+  EXPECT_THAT(text,
+              HasSubstr("      at poll+0x4f (libc.so.6)\n"
+                        "      py /usr/lib/python3.11/multiprocessing/popen_fork.py:40 wait\n"));
   EXPECT_THAT(text, HasSubstr("P2 python3 (4712), thread 4714 (QueueFeederThread): writes pipe"));
 }
 

@@ -45,6 +45,15 @@ class FakeSpace final : public syscalls::RemoteMemory {
     return count;
   }
 
+  // The address of every word that can be put.
+  std::vector<std::uint64_t> words() const {
+    std::vector<std::uint64_t> result;
+    for (const auto& [start, bytes] : blocks_) {
+      for (std::size_t at = 0; at + 8 <= bytes.size(); at += 8) result.push_back(start + at);
+    }
+    return result;
+  }
+
  private:
   static constexpr std::size_t kBefore = 64;
   std::map<std::uint64_t, std::vector<std::byte>> blocks_;

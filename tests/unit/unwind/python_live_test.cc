@@ -117,7 +117,7 @@ TEST_P(PythonLive, SaysWhatTheScriptSays) {
   ASSERT_TRUE(holds_eventually([&] { return waits_for_input(running.pid()); }));
   const auto process = read_python(running.pid());
   ASSERT_TRUE(process) << process.error().message();
-  EXPECT_FALSE(process->finalizing);
+  EXPECT_FALSE(process->interpreter.finalizing.value_or(false));
   EXPECT_EQ(process->threads.size(), truth.size());
   ASSERT_FALSE(process->threads.empty());
   EXPECT_EQ(process->threads.front().tid, base::main_thread(running.pid()));

@@ -125,7 +125,21 @@ bool is_standard_output(const Node& writer) {
   });
 }
 
+namespace {
+
+// " at main (target/app.py:78)": the program's own line that waits for the writer's process, where
+// its Python frames show it; else "".
+std::string waiting_line(const RuleContext& context, const Case& found) {
+  const auto waiter = waits_for_writer(context, found);
+  if (!waiter) return "";
+  const auto own = own_frame(*context.graph[*waiter].thread);
+  return own ? " at " + frame_place(*own) : std::string();
+}
+
+}  // namespace
+
 std::string delivery_remedy(const RuleContext& context, const Case& found) {
+  const std::string at = waiting_line(context, found);
   const Node& writer = context.graph[found.lead];
   const OtherEnd end = other_end(context, found.lead);
   const bool feeder = frame_wait(*writer.thread) == FrameWait::kQueueFeeder ||
@@ -139,28 +153,29 @@ std::string delivery_remedy(const RuleContext& context, const Case& found) {
   }
   if (feeder) {
     return fmt::format(
-        "In {}, take everything out of the queue (q.get()) before join(); or call "
+        "In {}, take everything out of the queue (q.get()) before join(){}; or call "
         "q.cancel_join_thread() in {} before it returns if the data may be lost.",
-        reader, process_short(*writer.process));
+        reader, at, process_short(*writer.process));
   }
   if (is_standard_output(writer)) {
     const bool python = std::ranges::any_of(
         end.processes, [](const model::Process* process) { return uses_subprocess(*process); });
     return python ? fmt::format(
-                        "In {}, use communicate() instead of wait(), or send the output to "
+                        "In {}, use communicate() instead of wait(){}, or send the output to "
                         "a file.",
-                        reader)
+                        reader, at)
                   : fmt::format(
                         "In {}, read the output until end of file before waiting for {} to "
-                        "exit, or send the output to a file.",
-                        reader, process_short(*writer.process));
+                        "exit{}, or send the output to a file.",
+                        reader, process_short(*writer.process), at);
   }
   if (end.processes.empty()) {
     return "Close the read end that the writer itself holds as soon as it is not needed, and keep "
            "a reader alive for as long as there is data to write.";
   }
-  return fmt::format("In {}, read the pipe before waiting for {}, or read it from another thread.",
-                     reader, process_short(*writer.process));
+  return fmt::format(
+      "In {}, read the pipe before waiting for {}{}, or read it from another thread.", reader,
+      process_short(*writer.process), at);
 }
 
 }  // namespace stucktrace::diagnose::rules

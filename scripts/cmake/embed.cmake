@@ -1,0 +1,15 @@
+# Writes a C++ file with text files as constants: cmake -DOUTPUT=FILE -DHEADER=FILE -DNAMESPACE=NAME
+# "-DPAIRS=kName=path,kName=path" -P embed.cmake
+string(REPLACE "," ";" pairs "${PAIRS}")
+set(code "#include \"${HEADER}\"\n\nnamespace ${NAMESPACE} {\n\n")
+foreach(pair IN LISTS pairs)
+  string(REGEX MATCH "^([^=]*)=(.*)$" matched "${pair}")
+  set(name "${CMAKE_MATCH_1}")
+  file(READ "${CMAKE_MATCH_2}" text)
+  string(FIND "${text}" ")embedded\"" clash)
+  if(NOT clash EQUAL -1)
+    message(FATAL_ERROR "${CMAKE_MATCH_2} holds the end mark of a raw string")
+  endif()
+  string(APPEND code "const std::string_view ${name} = R\"embedded(${text})embedded\";\n\n")
+endforeach()
+file(WRITE "${OUTPUT}" "${code}}  // namespace ${NAMESPACE}\n")

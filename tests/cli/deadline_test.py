@@ -1,0 +1,331 @@
+"""How run ends a tree: at a deadline, idle, on a finding, when told to, and what the command left behind."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+from harness import (EXIT_FAILURE, EXIT_STUCK, PATIENCE, STUCKTRACE, Background, Case, main, report_of,
+                     status_field, stucktrace, wait_until)
+
+EXIT_DEADLINE = 124
+SLEEP = "600"  # longer than any of this takes
+
+# Tells its pid in a file, so that the test knows when it is there and can see that it has ended.
+TELL = "import os, signal, sys, time\ndef tell(name):\n" \
+       "    open(os.path.join(sys.argv[1], name), 'w').write(str(os.getpid()))\n"
+
+# Everything that timeout(1) lets go: orphans with a session of their own, a process that ignores
+# SIGTERM, one that is stopped, one that others wait for.
+ZOO = TELL + """
+def child(body):
+    if os.fork() == 0:
+        body()
+        os._exit(0)
+def daemon():
+    os.setsid()
+    if os.fork() == 0:
+        tell('daemon')
+        time.sleep(%s)
+def deaf():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    tell('deaf')
+    while True:
+        time.sleep(%s)
+def stopped():
+    tell('stopped')
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(%s)
+def shell():
+    os.execvp('sh', ['sh', '-c', 'echo $$ > "$1/shell"; sleep %s; true', 'sh', sys.argv[1]])
+def node():
+    os.execvp('node', ['node', '-e', 'require("fs").writeFileSync(process.argv[1] + "/node", '
+                       '"" + process.pid); setTimeout(() => {}, %s000)', sys.argv[1]])
+child(daemon); child(deaf); child(stopped); child(shell)
+if sys.argv[2] == 'node':
+    child(node)
+tell('main')
+time.sleep(%s)
+""" % ((SLEEP,) * 6)
+
+# The parent waits for a line from its child, which waits for one from its parent.
+DEADLOCK = TELL + """
+child_reads, parent_writes = os.pipe()
+parent_reads, child_writes = os.pipe()
+if os.fork() == 0:
+    os.close(parent_writes); os.close(parent_reads)
+    os.read(child_reads, 1)
+    os._exit(0)
+os.close(child_reads); os.close(child_writes)
+tell('main')
+os.read(parent_reads, 1)
+"""
+
+# A process that has a tracer within the tree: stucktrace lets it go, and what it starts is untraced.
+TRACED_BY_ITSELF = TELL + """
+import ctypes
+if os.fork() == 0:
+    ctypes.CDLL(None).ptrace(0, 0, 0, 0)
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            tell('untraced')
+            time.sleep(%s)
+        os._exit(0)
+    os.wait()
+    os._exit(0)
+os.wait()
+tell('main')
+time.sleep(%s)
+""" % (SLEEP, SLEEP)
+
+# An orphan tells who has taken it in.
+ORPHAN = TELL + """
+if os.fork() == 0:
+    middle = os.getpid()
+    if os.fork() == 0:
+        while os.getppid() == middle:
+            time.sleep(0.01)
+        print(os.getppid())
+    os._exit(0)
+os.wait()
+"""
+
+
+def alive(pid):
+    return status_field(pid, "State")[:1] not in ("", "Z", "X")
+
+
+class Limits(Case):
+    def pid_of(self, name):
+        with open(self.path(name)) as file:
+            return int(file.read())
+
+    def told(self, *names):
+        return all(os.path.exists(self.path(name)) and os.path.getsize(self.path(name)) for name in names)
+
+    def program(self, code, *words):
+        return [sys.executable, "-S", "-c", code, self.directory, *words]
+
+    def run_until_deadline(self, options, command, names, **more):
+        """With a deadline late enough for the command to have got where it goes."""
+        for seconds in (2, 6, 20):
+            for name in names:
+                if os.path.exists(self.path(name)):
+                    os.unlink(self.path(name))
+            result = stucktrace("run", "--deadline", "%ds" % seconds, *options, "--", *command, **more)
+            if self.told(*names):
+                return result
+        self.fail("the command never got there: %s" % result.stderr)
+
+    def assert_gone(self, *names):
+        for name in names:
+            self.assertFalse(alive(self.pid_of(name)), name)
+
+
+class Deadline(Limits):
+    def test_the_whole_tree_is_diagnosed_and_ended(self):
+        names = ["daemon", "deaf", "stopped", "shell", "main"] + ["node"] * bool(shutil.which("node"))
+        report, recording = self.path("report.json"), self.path("zoo.rec")
+        result = self.run_until_deadline(
+            ["-q", "--grace", "300ms", "--json=" + report, "-o", recording],
+            self.program(ZOO, "node" if "node" in names else ""), names)
+        self.assertEqual(result.returncode, EXIT_DEADLINE, result.stderr)
+        self.assert_gone(*names)
+        self.assertRegex(result.stderr, r"\AEnded by stucktrace: the deadline of \d+ s has passed")
+        with open(report) as file:
+            told = json.load(file)
+        self.assertEqual(told["ended"]["because"], "deadline")
+        seen = {process["pid"]: process for process in told["processes"]}
+        for name in names:
+            self.assertIn(self.pid_of(name), seen, name)
+        main_threads = seen[self.pid_of("main")]["threads"]
+        self.assertTrue(main_threads[0]["stack"] or main_threads[0]["python"])
+        # The recording holds the look from before the end, and the end.
+        replayed = stucktrace("replay", "--json", recording)
+        pids = [process["pid"] for process in report_of(replayed.stdout)["processes"]]
+        self.assertIn(self.pid_of("daemon"), pids)
+        self.assertRegex(stucktrace("replay", recording).stdout, r"the deadline of \d+ s has passed")
+
+    def test_in_every_way_of_tracing(self):
+        for options in (["--no-seccomp"], ["--attach-mode", "attach"],
+                        ["--no-seccomp", "--attach-mode", "attach"]):
+            with self.subTest(options):
+                names = ["daemon", "deaf", "stopped", "shell", "main"]
+                result = self.run_until_deadline(["-q", "--grace", "100ms", *options],
+                                                 self.program(ZOO, ""), names)
+                self.assertEqual(result.returncode, EXIT_DEADLINE, result.stderr)
+                self.assert_gone(*names)
+
+    def test_what_was_let_go_on_the_way_is_ended_too(self):
+        result = self.run_until_deadline(["-q", "--no-seccomp"], self.program(TRACED_BY_ITSELF),
+                                         ["untraced", "main"])
+        self.assertEqual(result.returncode, EXIT_DEADLINE, result.stderr)
+        self.assert_gone("untraced", "main")
+
+    def test_a_finding_is_told_at_the_deadline(self):
+        result = self.run_until_deadline(["-q", "--json", "--stuck-after", "100s"],
+                                         self.program(DEADLOCK), ["main"])
+        self.assertEqual(result.returncode, EXIT_DEADLINE, result.stderr)
+        self.assertRegex(result.stderr, r"(?m)^DEADLOCK|^STUCK")
+        report = report_of(result.stdout)
+        self.assertEqual([(finding["rule"], finding["certainty"]) for finding in report["findings"]],
+                         [("deadlock", "proven")])
+
+    def test_a_command_that_ends_in_time_keeps_its_status(self):
+        for command, status in ((["sh", "-c", "exit 7"], 7), (["sh", "-c", "kill -9 $$"], 137)):
+            result = stucktrace("run", "-q", "--deadline", "100s", "--idle", "100s", "--fail-on", "stuck",
+                                "--close-orphans", "--", *command)
+            self.assertEqual((result.returncode, result.stderr), (status, ""))
+
+    def test_also_when_what_it_left_behind_goes_on_till_then(self):
+        code = TELL + "if os.fork() == 0:\n    tell('rest')\n    time.sleep(%s)\nos._exit(3)\n" % SLEEP
+        result = self.run_until_deadline(["-q", "--grace", "5s"], self.program(code), ["rest"])
+        self.assertEqual(result.returncode, 3, result.stderr)
+        self.assertIn("what it left behind", " ".join(result.stderr.split()))
+        self.assert_gone("rest")
+
+    def test_nobody_reads_the_output(self):
+        # The command fills the pipe, and stucktrace has no room for its own words either.
+        reader, writer = os.pipe()
+        try:
+            process = subprocess.Popen(
+                [STUCKTRACE, "run", "--json", "--deadline", "2s", "--grace", "100ms", "--", "sh", "-c",
+                 'echo $$ > "$0/main"; exec yes', self.directory],
+                stdin=subprocess.DEVNULL, stdout=writer, stderr=writer)
+            try:
+                self.assertEqual(process.wait(PATIENCE), EXIT_DEADLINE)
+            finally:
+                process.kill()
+                process.wait()
+        finally:
+            os.close(reader)
+            os.close(writer)
+        self.assert_gone("main")
+
+    def test_orphans_have_the_parent_they_have_without(self):
+        native = subprocess.run(self.program(ORPHAN), stdout=subprocess.PIPE, encoding="utf-8", check=True)
+        traced = stucktrace("run", "-q", "--deadline", "100s", "--close-orphans", "--stuck-after", "100s",
+                            "--", *self.program(ORPHAN))
+        self.assertEqual((traced.returncode, traced.stdout), (0, native.stdout), traced.stderr)
+
+    def test_bad_limits(self):
+        for options, words in ((["--deadline", "soon"], "--deadline: 'soon' is no duration"),
+                               (["--idle", "1ms"], "--idle must be at least 500ms"),
+                               (["--grace", "-1s"], "--grace: '-1s' is no duration"),
+                               (["--fail-on", "luck"], "--fail-on")):
+            result = stucktrace("run", *options, "--", "true")
+            self.assert_one_line_error(result, EXIT_FAILURE, words)
+
+    def test_no_time_is_no_limit(self):
+        result = stucktrace("run", "-q", "--deadline", "0", "--idle", "0", "--", "sh", "-c", "exit 4")
+        self.assertEqual(result.returncode, 4, result.stderr)
+
+
+class Idle(Limits):
+    def test_who_sleeps_is_idle(self):
+        result = stucktrace("run", "-q", "--json", "--idle", "1s", "--", "sh", "-c",
+                            "echo begun; sleep %s | sleep %s" % (SLEEP, SLEEP))
+        self.assertEqual(result.returncode, EXIT_DEADLINE, result.stderr)
+        self.assertIn("(--idle)", result.stderr)
+        report = report_of(result.stdout)
+        self.assertEqual((report["ended"]["because"], report["ended"]["limit_ms"]), ("idle", 1000))
+
+    def test_who_writes_is_not(self):
+        code = "import os, time\nfor _ in range(25):\n    os.write(1, b'.')\n    time.sleep(0.1)\n"
+        result = stucktrace("run", "-q", "--idle", "2s", "--", *self.program(code))
+        self.assertEqual((result.returncode, result.stdout), (0, "." * 25), result.stderr)
+
+
+class FailOn(Limits):
+    def test_a_deadlock_fails_the_run(self):
+        for kind in ("stuck", "deadlock"):
+            with self.subTest(kind):
+                result = stucktrace("run", "-q", "--json", "--stuck-after", "300ms", "--fail-on", kind,
+                                    "--", *self.program(DEADLOCK))
+                self.assertEqual(result.returncode, EXIT_STUCK, result.stderr)
+                report = report_of(result.stdout)
+                self.assertEqual(report["ended"]["because"], "fail-on")
+                self.assertEqual(report["history"][0]["finding"]["certainty"], "proven")
+                self.assert_gone("main")
+
+    def test_waiting_is_no_failure(self):
+        result = stucktrace("run", "-q", "--stuck-after", "100ms", "--fail-on", "stuck", "--", "sh", "-c",
+                            "sleep 1; exit 5")
+        self.assertEqual(result.returncode, 5, result.stderr)
+
+
+class ToldToEnd(Limits):
+    def test_the_tree_is_diagnosed_and_ended_first(self):
+        report = self.path("report.json")
+        with Background([STUCKTRACE, "run", "-q", "--deadline", "1h", "--grace", "1h", "--json=" + report,
+                         "--", *self.program(ZOO, "")], stderr=subprocess.PIPE) as run:
+            self.assertTrue(wait_until(lambda: self.told("daemon", "deaf", "stopped", "shell", "main")))
+            run.process.terminate()
+            stderr = run.process.communicate(timeout=PATIENCE)[1]
+            self.assertEqual(run.process.returncode, 128 + signal.SIGTERM, stderr)
+        self.assertIn("told to end (SIGTERM)", stderr)
+        self.assert_gone("daemon", "deaf", "stopped", "shell", "main")
+        with open(report) as file:
+            self.assertEqual(json.load(file)["ended"]["because"], "cancelled")
+
+    def test_a_second_time_everything_is_killed(self):
+        with Background([STUCKTRACE, "run", "-q", "--deadline", "1h", "--", *self.program(ZOO, "")],
+                        stderr=subprocess.DEVNULL) as run:
+            self.assertTrue(wait_until(lambda: self.told("deaf", "main")))
+            run.process.terminate()
+            run.process.send_signal(signal.SIGINT)  # of the same signal twice the kernel may make one
+            self.assertIn(run.process.wait(PATIENCE), (128 + signal.SIGTERM, 128 + signal.SIGINT))
+        self.assert_gone("deaf", "main")
+
+
+# Leaves a daemon behind that keeps the output, and ends with a status of its own.
+LEAVES = TELL + """
+if os.fork() == 0:
+    os.setsid()
+    tell('left')
+    time.sleep(float(sys.argv[2]))
+    os._exit(0)
+while not os.path.exists(os.path.join(sys.argv[1], 'left')):
+    time.sleep(0.01)
+os._exit(3)
+"""
+
+
+class Orphans(Limits):
+    def test_who_keeps_the_output_open_is_told_and_closed(self):
+        report = self.path("report.json")
+        result = stucktrace("run", "--stuck-after", "500ms", "--close-orphans", "--json=" + report, "--",
+                            *self.program(LEAVES, SLEEP))
+        self.assertEqual(result.returncode, 3, result.stderr)
+        left = self.pid_of("left")
+        self.assert_gone("left")
+        self.assertIn("(pid %d) was left behind and keeps its output open" % left,
+                      " ".join(result.stderr.split()))
+        with open(report) as file:
+            told = json.load(file)
+        self.assertEqual(told["ended"]["because"], "orphans")
+        finding = told["history"][0]["finding"]
+        self.assertEqual((finding["rule"], finding["certainty"], finding["pid"]),
+                         ("exit-held-open", "likely", left))
+        self.assertTrue(any("/proc/%d/fd/1" % left in fact for fact in finding["evidence"]), finding)
+
+    def test_by_default_it_is_told_and_left_alone(self):
+        recording = self.path("left.rec")
+        result = stucktrace("run", "--stuck-after", "300ms", "-o", recording, "--",
+                            *self.program(LEAVES, "2"))
+        self.assertEqual(result.returncode, 3, result.stderr)
+        self.assertIn("keeps its output open", " ".join(result.stderr.split()))
+        self.assertNotIn("Ended by stucktrace", result.stderr)
+        self.assertIn("exit-held-open", stucktrace("replay", recording).stdout)
+
+    def test_output_sent_elsewhere_is_no_finding(self):
+        result = stucktrace("run", "--stuck-after", "200ms", "--", "sh", "-c",
+                            "sleep 2 >/dev/null 2>&1 & exit 6")
+        self.assertEqual(result.returncode, 6, result.stderr)
+        self.assertNotIn("keeps its output open", " ".join(result.stderr.split()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,272 @@
+// JUnit, SARIF, Markdown and the marks in a job's log: what they say of one report, and that
+// nothing a tracee calls itself gets out of its place.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/unit/render/hostile.h"
+#include "tracer/render/annotations.h"
+#include "tracer/render/finding_place.h"
+#include "tracer/render/junit_report.h"
+#include "tracer/render/markdown_report.h"
+#include "tracer/render/sarif_report.h"
+
+namespace stucktrace::render {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::Not;
+
+Subject subject() {
+  return {"run", {"python3", "hang.py"}, std::chrono::milliseconds{1262}, "", "/src"};
+}
+
+model::Report calm_report() {
+  model::Report report;
+  report.tool_version = "0.1.0";
+  report.host = "Linux 6.1.0 x86_64";
+  report.taken_wall = std::chrono::seconds{1'772'366'405};
+  return report;
+}
+
+// The birth case after its end: nothing is stuck any more.
+model::Report resolved_report() {
+  model::Report report = test::birth_report();
+  report.diagnosis.findings.clear();
+  model::FindingRecord record = test::birth_finding();
+  record.resolved_at = test::EventScript::at_ms(5063);
+  record.resolved_by = "P1 read the pipe (fd 3)";
+  report.history = {record};
+  return report;
+}
+
+model::Report with_source(std::string file) {
+  model::Report report = test::birth_report();
+  auto snapshot = std::make_shared<model::Snapshot>(*report.snapshot);
+  snapshot->processes[1].threads[1].python = {
+      {"_send", "/usr/lib/python3.11/multiprocessing/connection.py", 384}};
+  snapshot->processes[0].threads[0].python = {{"join", "<frozen x>", 3},
+                                              {"main", std::move(file), 21}};
+  report.snapshot = snapshot;
+  return report;
+}
+
+std::size_t count(std::string_view text, std::string_view what) {
+  std::size_t found = 0;
+  for (std::size_t at = text.find(what); at != text.npos; at = text.find(what, at + 1)) ++found;
+  return found;
+}
+
+// ---- JUnit --------------------------------------------------------------------------------------
+
+TEST(Junit, NothingStuckIsOnePassedTest) {
+  const std::string xml = junit_report(calm_report(), subject());
+  EXPECT_THAT(xml,
+              HasSubstr("<testsuite name=\"stucktrace\" tests=\"1\" failures=\"0\" errors=\"0\" "
+                        "skipped=\"0\" time=\"1.262\" timestamp=\"2026-03-01T12:00:03\">"));
+  EXPECT_THAT(xml, HasSubstr("<testcase classname=\"stucktrace\" name=\"nothing is stuck\" "
+                             "time=\"1.262\"/>"));
+  EXPECT_THAT(xml, HasSubstr("value=\"run python3 hang.py\""));
+}
+
+TEST(Junit, AFindingIsAFailureWithItsStory) {
+  const std::string xml = junit_report(test::birth_report(), subject());
+  EXPECT_THAT(xml, HasSubstr("tests=\"1\" failures=\"1\" errors=\"0\""));
+  EXPECT_THAT(xml, HasSubstr("name=\"pipe-full-after-announce: P2 python3\" time=\"1.200\""));
+  EXPECT_THAT(xml, HasSubstr("<failure type=\"pipe-full-after-announce (until)\" message=\"STUCK "
+                             "until its time-out"));
+  EXPECT_THAT(xml, HasSubstr("▼ waits for"));
+  EXPECT_THAT(xml, HasSubstr("Remedy"));
+  EXPECT_THAT(xml, HasSubstr("could not see: "));
+}
+
+TEST(Junit, WhatIsOverStaysAFailure) {
+  const std::string xml = junit_report(resolved_report(), subject());
+  EXPECT_THAT(xml, HasSubstr("failures=\"1\""));
+  EXPECT_THAT(xml, HasSubstr("message=\"WAS STUCK for 5 s, until P1 read the pipe (fd 3)."));
+  EXPECT_THAT(xml, HasSubstr("time=\"4.960\""));
+}
+
+TEST(Junit, EqualNamesAreTold) {
+  model::Report report = test::birth_report();
+  report.diagnosis.findings.push_back(report.diagnosis.findings.front());
+  const std::string xml = junit_report(report, subject());
+  EXPECT_EQ(count(xml, "name=\"pipe-full-after-announce: P2 python3\""), 1U);
+  EXPECT_EQ(count(xml, "name=\"pipe-full-after-announce: P2 python3 (2)\""), 1U);
+}
+
+TEST(Junit, ATraceCutShortIsAnError) {
+  Subject cut = subject();
+  cut.failure = "the recorder's <disk> is full";
+  const std::string xml = junit_report(calm_report(), cut);
+  EXPECT_THAT(xml, HasSubstr("tests=\"1\" failures=\"0\" errors=\"1\""));
+  EXPECT_THAT(xml, HasSubstr("message=\"the recorder&#39;s &lt;disk&gt; is full\""));
+  EXPECT_THAT(xml, Not(HasSubstr("nothing is stuck")));
+}
+
+TEST(Junit, HostileNames) {
+  const std::string xml = junit_report(test::hostile_report(), subject());
+  EXPECT_EQ(count(xml, "</failure>"), 1U);
+  EXPECT_THAT(xml, Not(HasSubstr("<b>")));
+  EXPECT_THAT(xml, Not(HasSubstr("\xef\xbf\xbe")));
+  for (const char byte : xml) EXPECT_TRUE(byte == '\n' || (byte & 0xe0) != 0) << int{byte};
+}
+
+// ---- SARIF --------------------------------------------------------------------------------------
+
+TEST(Sarif, AResultWithItsPlace) {
+  const json log = json::parse(sarif_report(with_source("/src/app/my hang.py"), subject()));
+  EXPECT_EQ(log["version"], "2.1.0");
+  const json& run = log["runs"][0];
+  EXPECT_EQ(run["tool"]["driver"]["name"], "stucktrace");
+  EXPECT_EQ(run["tool"]["driver"]["rules"][0]["id"], "pipe-full-after-announce");
+  EXPECT_EQ(run["invocations"][0]["executionSuccessful"], true);
+  EXPECT_EQ(run["invocations"][0]["startTimeUtc"], "2026-03-01T12:00:03.988Z");
+  const json& result = run["results"][0];
+  EXPECT_EQ(result["ruleId"], "pipe-full-after-announce");
+  EXPECT_EQ(result["ruleIndex"], 0);
+  EXPECT_EQ(result["level"], "error");
+  const json& place = result["locations"][0]["physicalLocation"];
+  EXPECT_EQ(place["artifactLocation"]["uri"], "app/my%20hang.py");
+  EXPECT_EQ(place["region"]["startLine"], 21);
+  EXPECT_EQ(result["locations"][0]["logicalLocations"][0]["name"], "P2 python3, thread 4714");
+  EXPECT_EQ(result["relatedLocations"].size(), 3U);
+  EXPECT_EQ(
+      result["stacks"][0]["frames"][0]["location"]["logicalLocations"][0]["fullyQualifiedName"],
+      "popen_fork.py:40 wait");
+  EXPECT_EQ(result["partialFingerprints"]["stucktraceFinding/v1"],
+            "pipe-full-after-announce: P2 python3");
+}
+
+TEST(Sarif, NothingStuckHasNoResults) {
+  const json log = json::parse(sarif_report(calm_report(), subject()));
+  EXPECT_TRUE(log["runs"][0]["results"].empty());
+  EXPECT_TRUE(log["runs"][0]["results"].is_array());
+}
+
+TEST(Sarif, OverIsAWarningAndACutTraceIsSaid) {
+  Subject cut = subject();
+  cut.failure = "killed";
+  const json log = json::parse(sarif_report(resolved_report(), cut));
+  EXPECT_EQ(log["runs"][0]["results"][0]["level"], "warning");
+  EXPECT_EQ(log["runs"][0]["invocations"][0]["executionSuccessful"], false);
+  EXPECT_EQ(log["runs"][0]["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"],
+            "killed");
+}
+
+TEST(Sarif, HostileNamesStayStrings) {
+  const json log = json::parse(sarif_report(test::hostile_report(), subject()));
+  const std::string uri =
+      log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+  EXPECT_EQ(uri.find_first_of(" <>\"`\n\x01"), uri.npos) << uri;
+}
+
+// ---- places and names ---------------------------------------------------------------------------
+
+TEST(FindingPlace, IsTheInnermostFrameOfTheSources) {
+  const auto place = [](std::string file, std::string root) {
+    Subject about = subject();
+    about.source_root = std::move(root);
+    const model::Report report = with_source(std::move(file));
+    const auto found = source_place(report, report.diagnosis.findings[0], about);
+    return found ? fmt::format("{}:{} {}", found->file, found->line, found->function)
+                 : std::string("none");
+  };
+  EXPECT_EQ(place("/src/app/hang.py", "/src"), "app/hang.py:21 main");
+  EXPECT_EQ(place("/src/app/hang.py", "/src/"), "app/hang.py:21 main");
+  EXPECT_EQ(place("./hang.py", "/src"), "hang.py:21 main");
+  EXPECT_EQ(place("/source/hang.py", "/src"), "none");
+  EXPECT_EQ(place("/src/build/dev/../../app/hang.py", "/src"), "app/hang.py:21 main");
+  EXPECT_EQ(place("/src/../hang.py", "/src"), "none");
+  EXPECT_EQ(place("../hang.py", "/src"), "none");
+  EXPECT_EQ(place("/src/venv/lib/python3.11/site-packages/x.py", "/src"), "none");
+  EXPECT_EQ(place("/src/hang.py", ""), "none");
+}
+
+TEST(FindingPlace, OfNativeFrames) {
+  const auto place = [](std::string module, std::string file) {
+    model::Report report = test::birth_report();
+    auto snapshot = std::make_shared<model::Snapshot>(*report.snapshot);
+    for (model::Process& process : snapshot->processes) {
+      for (model::Thread& thread : process.threads) {
+        thread.python.clear();
+        thread.stack = {{0x7f01, "work", module, 0x4f, file, 12}};
+      }
+    }
+    report.snapshot = snapshot;
+    const auto found = source_place(report, report.diagnosis.findings[0], subject());
+    return found ? found->file : "none";
+  };
+  EXPECT_EQ(place("/src/build/prog", "/src/lib/a.cc"), "lib/a.cc");
+  EXPECT_EQ(place("/src/build/prog", "../../lib/a.cc"), "lib/a.cc");
+  EXPECT_EQ(place("/src/build/prog", "/elsewhere/a.cc"), "none");
+  EXPECT_EQ(place("/usr/lib/x86_64-linux-gnu/libc.so.6", "./nptl/futex.c"), "none");
+  EXPECT_EQ(place("[vdso]", "a.c"), "none");
+}
+
+TEST(FindingPlace, RulesAreKnown) {
+  EXPECT_THAT(std::string(rule_sentence("pipe-full")), HasSubstr("full pipe"));
+  EXPECT_EQ(rule_sentence("no-such-rule"), "");
+}
+
+// ---- Markdown -----------------------------------------------------------------------------------
+
+TEST(Markdown, TellsVerdictChainAndRemedy) {
+  const std::string text = markdown_report(with_source("/src/hang.py"), subject());
+  EXPECT_THAT(text, HasSubstr("### stucktrace run ` python3 hang.py `\n"));
+  EXPECT_THAT(text, HasSubstr("#### 🔴 ` pipe-full-after-announce `\n\nSTUCK until its time"));
+  EXPECT_THAT(text, HasSubstr("At ` hang.py:21 `"));
+  EXPECT_THAT(text, HasSubstr("\n3. P2 python3 \\(pid 4712\\), thread 4714"));
+  EXPECT_THAT(text, HasSubstr("… and 3 waits for 1: a cycle."));
+  EXPECT_THAT(text, HasSubstr("**Remedy:** Read from the queue"));
+  EXPECT_THAT(text, HasSubstr("<details><summary>The whole story</summary>\n\n```text\n"));
+}
+
+TEST(Markdown, OneLineWhereNothingIsStuck) {
+  EXPECT_EQ(markdown_report(calm_report(), subject()),
+            "### stucktrace run ` python3 hang.py `\n\n🟢 Nothing is stuck.\n\n");
+}
+
+TEST(Markdown, HostileNames) {
+  const std::string text = markdown_report(test::hostile_report(), subject());
+  EXPECT_EQ(count(text, "</details>"), 1U);
+  // Raw text stands in code alone.
+  EXPECT_EQ(count(text, "\n::error::"), 0U);
+}
+
+// ---- logs ---------------------------------------------------------------------------------------
+
+TEST(Annotations, OneLineAFinding) {
+  const std::string lines = github_annotations(with_source("/src/hang.py"), subject());
+  EXPECT_EQ(count(lines, "\n"), 1U);
+  EXPECT_THAT(lines, testing::StartsWith(
+                         "::error file=hang.py,line=21,title=stucktrace%3A "
+                         "pipe-full-after-announce%3A P2 python3::STUCK until its time-out"));
+  EXPECT_THAT(lines, HasSubstr("%0A↳ P1 python3 (pid 4711) waits for P2"));
+  EXPECT_THAT(lines, HasSubstr("%0ARemedy: "));
+  EXPECT_THAT(github_annotations(resolved_report(), subject()), testing::StartsWith("::warning "));
+  EXPECT_EQ(github_annotations(calm_report(), subject()), "");
+}
+
+TEST(Annotations, HostileNamesAreOneCommand) {
+  const std::string lines = github_annotations(test::hostile_report(), subject());
+  EXPECT_EQ(count(lines, "\n"), 1U);
+  EXPECT_EQ(count(lines, "\r"), 0U);
+  EXPECT_EQ(count(lines, "\x1b"), 0U);
+  // Colons of the names are escaped: the first :: after the command ends its properties.
+  const std::string properties = lines.substr(8, lines.find("::", 2) - 8);
+  EXPECT_EQ(count(properties, ":"), 0U) << properties;
+  EXPECT_EQ(count(properties, "title="), 1U) << properties;
+}
+
+TEST(Annotations, GitlabSection) {
+  EXPECT_EQ(gitlab_section("report", "stuck\n", "text\n", std::chrono::milliseconds{12'345}),
+            "\x1b[0Ksection_start:12:report\r\x1b[0Kstuck\\n\ntext\n"
+            "\x1b[0Ksection_end:12:report\r\x1b[0K\n");
+}
+
+}  // namespace
+}  // namespace stucktrace::render

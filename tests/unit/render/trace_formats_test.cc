@@ -1,0 +1,452 @@
+// strace's lines, NDJSON, Perfetto's protobuf, lanes and releases: one trace in other formats.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <protozero/pbf_reader.hpp>
+#include <set>
+
+#include "tests/unit/render/birth_case.h"
+#include "tracer/base/text.h"
+#include "tracer/render/event_lines.h"
+#include "tracer/render/perfetto_trace.h"
+#include "tracer/render/strace_log.h"
+#include "tracer/render/trace_lanes.h"
+
+namespace stucktrace::render {
+namespace {
+
+using nlohmann::json;
+using test::EventScript;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+model::TraceHeader header() {
+  model::TraceHeader header;
+  header.tool_version = "0.1.0";
+  header.mode = "launch";
+  header.command = {"python3", "hang.py"};
+  header.started = EventScript::kStart;
+  header.started_wall = std::chrono::seconds{1'772'366'400};
+  header.host = "Linux 6.1.0 x86_64";
+  header.roots = {base::Pid{4711}};
+  return header;
+}
+
+void feed(TraceWriter& writer, const EventScript& script,
+          const model::FindingRecord* record = nullptr) {
+  for (const model::Event& event : script.events()) {
+    if (record != nullptr && event.at > record->first_reported) {
+      writer.finding(*record);
+      record = nullptr;
+    }
+    writer.on_event(event);
+  }
+  writer.close();
+}
+
+template <class Writer, class... More>
+std::string written(const EventScript& script, const model::FindingRecord* record, More... more) {
+  std::string out;
+  Writer writer(header(), [&out](std::string_view bytes) { out += bytes; }, more...);
+  feed(writer, script, record);
+  return out;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (const std::string_view line : base::split(text, '\n')) lines.emplace_back(line);
+  if (!lines.empty() && lines.back().empty()) lines.pop_back();
+  return lines;
+}
+
+// ---- strace -------------------------------------------------------------------------------------
+
+TEST(StraceLog, LinesInTheOrderCallsBegan) {
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  script.enter(1, 10, 10, "read", {3, 0x9000, 5});
+  script.call(2, 2.5, 10, 11, "close", {7}, -9);
+  script.exit(30, 10, 10, "read", {3, 0x9000, 5}, 5, {{0x9000, "hello"}});
+  script.enter(40, 10, 10, "exit_group", {3});
+  script.add(41, 10, 10, model::TaskExit{false, 3, false});
+  EXPECT_THAT(
+      lines_of(written<StraceLog>(script, nullptr)),
+      ElementsAre(
+          "10    1772366400.001000 read(3, \"hello\", 5)                     = 5 <0.029000>",
+          "11    1772366400.002000 close(7)                                = -1 EBADF (Bad "
+          "file descriptor) <0.000500>",
+          "10    1772366400.040000 exit_group(3)                           = ?",
+          "10    1772366400.041000 +++ exited with 3 +++"));
+}
+
+TEST(StraceLog, CallsThatNeverEndAndSignals) {
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  script.enter(1, 10, 10, "read", {3, 0x9000, 5});
+  model::SignalStop stop;
+  stop.signo = 15;
+  stop.sender = base::Pid{9};
+  script.add(2, 10, 10, stop);
+  script.add(3, 10, 10, model::TaskExit{true, 15, false});
+  script.seen(4, 12, 12, {});
+  script.enter(5, 12, 12, "pause", {});
+  EXPECT_THAT(lines_of(written<StraceLog>(script, nullptr)),
+              ElementsAre("10    1772366400.001000 read(3, 0x9000, 5 <unfinished ...>",
+                          "10    1772366400.002000 --- SIGTERM {si_signo=SIGTERM, si_code=SI_USER, "
+                          "si_pid=9} ---",
+                          "10    1772366400.003000 +++ killed by SIGTERM +++",
+                          "12    1772366400.005000 pause( <unfinished ...>"));
+}
+
+TEST(StraceLog, HoldsBackNoMoreThanItMay) {
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  script.enter(1, 10, 10, "read", {3, 0x9000, 5});
+  for (int i = 0; i < 20; ++i) script.call(2 + i, 2.5 + i, 10, 11, "close", {7}, 0);
+  std::string out;
+  StraceLog log(header(), [&out](std::string_view bytes) { out += bytes; }, 5);
+  for (const model::Event& event : script.events()) log.on_event(event);
+  EXPECT_EQ(lines_of(out).size(), 15U);
+  log.close();
+  EXPECT_EQ(lines_of(out).size(), 21U);
+}
+
+TEST(StraceLog, AnExecEndsTheOthersCalls) {
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  script.enter(1, 10, 12, "pause", {});
+  script.enter(2, 10, 11, "execve", {0x7000, 0, 0});
+  model::Exec exec;
+  exec.former_tid = base::Tid{11};
+  script.add(3, 10, 10, exec);
+  script.exit(4, 10, 10, "execve", {0x7000, 0, 0}, 0);
+  script.call(5, 6, 10, 10, "close", {3}, 0);
+  const auto lines = lines_of(written<StraceLog>(script, nullptr));
+  ASSERT_EQ(lines.size(), 3U);
+  EXPECT_THAT(lines[0], HasSubstr("execve(0x7000, "));
+  EXPECT_THAT(lines[1], HasSubstr("+++ superseded by execve in pid 11 +++"));
+  EXPECT_THAT(lines[2], HasSubstr("close(3)"));
+}
+
+// ---- NDJSON -------------------------------------------------------------------------------------
+
+TEST(EventLines, EveryEventIsALine) {
+  const model::FindingRecord record = test::birth_finding();
+  const EventScript script = test::birth_case();
+  const auto lines = lines_of(written<EventLines>(script, &record));
+  const std::size_t events = script.events().size();
+  ASSERT_EQ(lines.size(), events + 3);  // the trace, the finding, the end
+  std::map<std::string, int> types;
+  std::int64_t last = 0;
+  for (const std::string& line : lines) {
+    const json object = json::parse(line);
+    ++types[object["type"]];
+    if (object["type"] == "trace") continue;
+    EXPECT_GE(object["at_ns"].get<std::int64_t>(), last);
+    last = object["at_ns"];
+  }
+  EXPECT_EQ(json::parse(lines.front())["schema"], "stucktrace.events/1");
+  EXPECT_EQ(json::parse(lines.back())["events"], events);
+  EXPECT_EQ(types["finding"], 1);
+  EXPECT_EQ(types["task"], 4);
+  EXPECT_EQ(types["task-exit"], 4);
+  EXPECT_GT(types["enter"], 50);
+}
+
+TEST(EventLines, ArgumentsAndOutcome) {
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  script.call(1, 2, 10, 10, "write", {1, 0x9000, 2}, -32, {{0x9000, "\xff\n"}});
+  const auto lines = lines_of(written<EventLines>(script, nullptr));
+  const json enter = json::parse(lines[2]);
+  EXPECT_EQ(enter["call"], "write");
+  EXPECT_EQ(enter["role"], "P1.T1");
+  EXPECT_EQ(enter["args"][1]["value"], "\"\\377\\n\"");
+  const json exit = json::parse(lines[3]);
+  EXPECT_EQ(exit["result"], -32);
+  EXPECT_EQ(exit["error"], "EPIPE");
+}
+
+// ---- Perfetto -----------------------------------------------------------------------------------
+
+// What a trace processor reads of the file; the numbers are those of Perfetto's .proto files.
+struct Packet {
+  std::uint64_t time = 0;
+  int type = 0;
+  std::uint64_t track = 0;
+  std::string name;
+  std::string category;
+  std::vector<std::uint64_t> flows;
+  std::vector<std::uint64_t> flow_ends;
+  std::map<std::string, std::string> annotations;
+  std::uint64_t described = 0;
+  std::uint64_t parent = 0;
+  int tid = 0;
+  std::string track_name;
+};
+
+void read_descriptor(protozero::pbf_reader message, Packet& packet) {
+  while (message.next()) {
+    if (message.tag() == 1) {
+      packet.described = message.get_uint64();
+    } else if (message.tag() == 5) {
+      packet.parent = message.get_uint64();
+    } else if (message.tag() == 3 || message.tag() == 4) {
+      const bool thread = message.tag() == 4;
+      protozero::pbf_reader about = message.get_message();
+      while (about.next()) {
+        if (thread && about.tag() == 2) {
+          packet.tid = about.get_int32();
+        } else if (about.tag() == (thread ? 5U : 6U)) {
+          packet.track_name = about.get_string();
+        } else {
+          about.skip();
+        }
+      }
+    } else {
+      message.skip();
+    }
+  }
+}
+
+void read_event(protozero::pbf_reader message, Packet& packet) {
+  while (message.next()) {
+    switch (message.tag()) {
+      case 9:
+        packet.type = message.get_enum();
+        break;
+      case 11:
+        packet.track = message.get_uint64();
+        break;
+      case 22:
+        packet.category = message.get_string();
+        break;
+      case 23:
+        packet.name = message.get_string();
+        break;
+      case 47:
+        packet.flows.push_back(message.get_fixed64());
+        break;
+      case 48:
+        packet.flow_ends.push_back(message.get_fixed64());
+        break;
+      case 4: {
+        protozero::pbf_reader annotation = message.get_message();
+        std::string key;
+        std::string value;
+        while (annotation.next()) {
+          const bool is_key = annotation.tag() == 10;
+          (is_key ? key : value) = annotation.get_string();
+        }
+        packet.annotations[key] = value;
+        break;
+      }
+      default:
+        ADD_FAILURE() << "field " << message.tag() << " of TrackEvent";
+        message.skip();
+    }
+  }
+}
+
+std::vector<Packet> read_trace(const std::string& bytes) {
+  std::vector<Packet> packets;
+  protozero::pbf_reader trace(bytes);
+  while (trace.next(1)) {
+    Packet packet;
+    protozero::pbf_reader message = trace.get_message();
+    bool sequence = false;
+    while (message.next()) {
+      switch (message.tag()) {
+        case 8:
+          packet.time = message.get_uint64();
+          break;
+        case 10:
+          sequence = message.get_uint32() != 0;
+          break;
+        case 11:
+          read_event(message.get_message(), packet);
+          break;
+        case 60:
+          read_descriptor(message.get_message(), packet);
+          break;
+        default:
+          EXPECT_EQ(message.tag(), 6U);  // ClockSnapshot
+          message.skip();
+      }
+    }
+    EXPECT_TRUE(sequence);
+    packets.push_back(std::move(packet));
+  }
+  return packets;
+}
+
+TEST(Perfetto, SlicesNestOnDescribedTracks) {
+  const model::FindingRecord record = test::birth_finding();
+  const auto packets = read_trace(written<PerfettoTrace>(test::birth_case(), &record));
+  std::map<std::uint64_t, int> depth;
+  std::set<std::uint64_t> described;
+  std::map<int, std::string> names;
+  for (const Packet& packet : packets) {
+    if (packet.described != 0) {
+      described.insert(packet.described);
+      if (packet.tid != 0) {
+        names[packet.tid] = packet.track_name;
+        EXPECT_TRUE(described.contains(packet.parent));
+      }
+    }
+    if (packet.type == 0) continue;
+    EXPECT_TRUE(described.contains(packet.track)) << packet.name;
+    if (packet.type == 1) ++depth[packet.track];
+    if (packet.type == 2) --depth[packet.track];
+    EXPECT_GE(depth[packet.track], 0);
+    EXPECT_LE(depth[packet.track], 1);
+  }
+  for (const auto& [track, open] : depth) EXPECT_EQ(open, 0);
+  EXPECT_EQ(names[4714], "P2.T2 QueueFeederThre");
+  EXPECT_EQ(names[4711], "P1.T1 python3.11");
+}
+
+TEST(Perfetto, FindingsAreInstants) {
+  const model::FindingRecord record = test::birth_finding();
+  const auto packets = read_trace(written<PerfettoTrace>(test::birth_case(), &record));
+  std::vector<Packet> findings;
+  for (const Packet& packet : packets) {
+    if (packet.category == "finding") findings.push_back(packet);
+  }
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_EQ(findings[0].type, 3);
+  EXPECT_EQ(findings[0].name, "STUCK (until): pipe-full-after-announce");
+  EXPECT_EQ(findings[0].time, static_cast<std::uint64_t>(record.first_reported.since_boot.count()));
+  EXPECT_THAT(findings[0].annotations["remedy"], HasSubstr("q.get()"));
+}
+
+TEST(Perfetto, ArrowsLeadFromTheReaderToTheWriterItReleased) {
+  const auto packets = read_trace(written<PerfettoTrace>(test::birth_case(), nullptr));
+  std::map<int, std::uint64_t> tracks;
+  for (const Packet& packet : packets) {
+    if (packet.tid != 0) tracks[packet.tid] = packet.described;
+  }
+  std::map<std::uint64_t, Packet> from;
+  bool told = false;
+  for (const Packet& packet : packets) {
+    for (const std::uint64_t flow : packet.flows) from[flow] = packet;
+    for (const std::uint64_t flow : packet.flow_ends) {
+      ASSERT_TRUE(from.contains(flow));
+      EXPECT_LE(from[flow].time, packet.time);
+      // P1's read at 5063 ms ends the feeder's write.
+      told = told || (from[flow].track == tracks[4711] && packet.track == tracks[4714] &&
+                      from[flow].name == "releases P2.T2" && packet.name == "released by P1.T1");
+    }
+  }
+  EXPECT_TRUE(told);
+}
+
+// ---- who released whom --------------------------------------------------------------------------
+
+// The role that ended the last call of `tid`.
+std::string released_by(const EventScript& script, int tid) {
+  TraceLanes lanes(EventScript::kStart);
+  feed(lanes, script);
+  std::string by = "no span";
+  for (const Lane& lane : lanes.lanes()) {
+    if (lane.tid == base::Tid{tid} && !lane.spans.empty()) by = lane.spans.back().released_by;
+  }
+  return by;
+}
+
+EventScript two_threads() {
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  script.made(0.1, 10, 10, 11, model::NewTaskKind::kThread, true);
+  script.seen(0.2, 10, 11, {});
+  return script;
+}
+
+TEST(Releases, AFutexByItsWaker) {
+  EventScript script = two_threads();
+  script.enter(1, 10, 10, "futex", {0xc000, 128, 2});
+  script.call(5, 5.1, 10, 11, "futex", {0xd000, 129, 1}, 1);  // another word
+  EventScript other = script;
+  script.call(6, 6.1, 10, 11, "futex", {0xc000, 129, 1}, 1);
+  script.exit(7, 10, 10, "futex", {0xc000, 128, 2}, 0);
+  EXPECT_EQ(released_by(script, 10), "P1.T2");
+  other.exit(7, 10, 10, "futex", {0xc000, 128, 2}, 0);
+  EXPECT_EQ(released_by(other, 10), "");
+}
+
+TEST(Releases, AJoinByTheThreadsEnd) {
+  EventScript script = two_threads();
+  script.enter(1, 10, 10, "futex", {0xc000, 128, 11});
+  script.add(5, 10, 11, model::TaskExit{});
+  script.exit(6, 10, 10, "futex", {0xc000, 128, 11}, 0);
+  EXPECT_EQ(released_by(script, 10), "P1.T2");
+}
+
+TEST(Releases, AWaitByTheChildsEndAndNotByATimeOut) {
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  script.made(0.1, 10, 10, 20, model::NewTaskKind::kFork);
+  script.seen(0.2, 20, 20, {});
+  EventScript late = script;
+  script.enter(1, 10, 10, "wait4", {20, 0, 0, 0});
+  script.add(5, 20, 20, model::TaskExit{});
+  script.exit(6, 10, 10, "wait4", {20, 0, 0, 0}, 20);
+  EXPECT_EQ(released_by(script, 10), "P2.T1");
+  // It had ended before: nobody was waited for.
+  late.add(1, 20, 20, model::TaskExit{});
+  late.call(5, 6, 10, 10, "wait4", {20, 0, 0, 0}, 20);
+  EXPECT_EQ(released_by(late, 10), "");
+}
+
+// ---- lanes --------------------------------------------------------------------------------------
+
+TEST(TraceLanes, AThreadsLifeAndWords) {
+  TraceLanes lanes(EventScript::kStart);
+  feed(lanes, test::birth_case());
+  const std::vector<Lane> all = lanes.lanes();
+  ASSERT_EQ(all.size(), 4U);
+  EXPECT_EQ(all[0].role, "P1.T1");
+  EXPECT_EQ(all[2].role, "P2.T2");
+  const Lane& feeder = all[2];
+  ASSERT_EQ(feeder.spans.size(), 1U);
+  EXPECT_EQ(feeder.spans[0].kind, "io");
+  EXPECT_EQ(feeder.spans[0].released_by, "P1.T1");
+  EXPECT_THAT(feeder.spans[0].text, HasSubstr("write(4<pipe:25725"));
+  EXPECT_EQ(feeder.ended, EventScript::at_ms(5064.5));
+  bool said = false;
+  for (const LaneMark& mark : all[1].marks) {
+    said = said || mark.text == "says \"All done! Goodbye!\"";
+  }
+  EXPECT_TRUE(said);
+}
+
+TEST(TraceLanes, KeepsTheLongestOfTooMany) {
+  TraceLanes lanes(EventScript::kStart, {.lanes = 2, .spans = 10, .marks = 3});
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  double at = 1;
+  for (int i = 0; i < 200; ++i) {
+    const double length = 0.1 + (i * 37 % 200) * 0.01;
+    script.call(at, at + length, 10, 10, "close", {3}, 0);
+    at += length + 0.1;
+  }
+  for (int tid = 20; tid < 25; ++tid) script.seen(at, tid, tid, {});
+  for (int i = 0; i < 5; ++i) script.add(at + 1 + i, 10, 10, model::SignalStop{10, 0, {}, 0});
+  feed(lanes, script);
+  const std::vector<Lane> all = lanes.lanes();
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_LE(all[0].spans.size(), 10U);
+  EXPECT_GE(all[0].spans.size(), 9U);
+  for (const LaneSpan& span : all[0].spans) {
+    EXPECT_GE(span.end - span.start, std::chrono::microseconds{1980});
+  }
+  EXPECT_EQ(lanes.left_out().spans + all[0].spans.size(), 200U);
+  EXPECT_EQ(lanes.left_out().lanes, 4U);
+  EXPECT_EQ(all[0].marks.size(), 3U);
+}
+
+}  // namespace
+}  // namespace stucktrace::render

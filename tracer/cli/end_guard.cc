@@ -1,0 +1,39 @@
+#include "tracer/cli/end_guard.h"
+
+#include <unistd.h>
+
+#include "tracer/kernel/quiet_thread.h"
+
+namespace stucktrace::cli {
+
+EndGuard::EndGuard() {
+  thread_ = kernel::quiet_thread([this](const std::stop_token& stop) { work(stop); });
+}
+
+EndGuard::~EndGuard() {
+  thread_.request_stop();
+}
+
+void EndGuard::arm(base::Nanoseconds from_now, int status) {
+  const std::scoped_lock lock(mutex_);
+  at_ = base::SystemClock{}.now() + from_now;
+  status_ = status;
+  wake_.notify_all();
+}
+
+void EndGuard::work(const std::stop_token& stop) {
+  const base::SystemClock clock;
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    if (!at_) {
+      wake_.wait(lock, stop, [this] { return at_.has_value(); });
+      continue;
+    }
+    const base::Instant waits_for = *at_;
+    const base::Nanoseconds left = waits_for - clock.now();
+    if (left <= base::Nanoseconds{}) ::_exit(status_);
+    wake_.wait_for(lock, stop, left, [&] { return *at_ != waits_for; });
+  }
+}
+
+}  // namespace stucktrace::cli

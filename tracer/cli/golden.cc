@@ -1,0 +1,286 @@
+#include "tracer/cli/golden.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+
+#include "tracer/base/text.h"
+#include "tracer/cli/options.h"
+#include "tracer/cli/output.h"
+#include "tracer/compare/diff.h"
+#include "tracer/compare/match.h"
+#include "tracer/engine/launch_filter.h"
+
+namespace stucktrace::cli {
+namespace {
+
+// Whole or not at all: a baseline is never left half-written.
+base::Result<void> replace_file(const std::string& path, const std::string& content) {
+  const std::string fresh = fmt::format("{}.{}.new", path, ::getpid());
+  auto out = Output::create(fresh);
+  if (!out) return base::Failure{out.error()};
+  out->write(content);
+  if (auto written = out->check(); !written) {
+    ::unlink(fresh.c_str());
+    return written;
+  }
+  if (std::rename(fresh.c_str(), path.c_str()) != 0) {
+    const base::Errno code = base::Errno::last();
+    ::unlink(fresh.c_str());
+    return base::system_error(fmt::format("cannot replace {}", path), code);
+  }
+  return {};
+}
+
+base::Failure wrong_word(std::string_view option, const std::string& word,
+                         const compare::TextError& error) {
+  return base::Failure{
+      base::usage_error(fmt::format("{} '{}': line 1, column {}: {}", option,
+                                    base::escape_text(word, 80), error.column, error.what))
+          .error()};
+}
+
+// What the filter of a plain run shows whatever the arguments are.
+syscalls::TraceSet filtered_calls() {
+  syscalls::TraceSet set = syscalls::TraceSet::none();
+  for (const auto& rule : engine::diagnosis_filter().rules) {
+    if (rule.conditions.empty()) set.add(rule.id);
+  }
+  return set;
+}
+
+constexpr std::string_view kAllCalls =
+    "record with \"run --for-compare\", or judge in \"run\" itself with --baseline and --assert";
+
+}  // namespace
+
+void add_golden_options(CLI::App& app, GoldenOptions& options) {
+  app.add_flag("--update", options.update,
+               "make this run the new baseline; its rules and assertions stay");
+  app.add_option("--level", options.level,
+                 "what is compared: structure, effects or calls (default: the baseline's, effects)")
+      ->check(CLI::IsMember({"structure", "effects", "calls"}));
+  app.add_option("--normalise", options.normalise,
+                 "s/PATTERN/TEXT/: a further rule for texts that differ in each run; repeatable; "
+                 "kept in the baseline")
+      ->allow_extra_args(false);
+  app.add_option("--assert", options.assertions,
+                 "what has to hold: 'never connect', 'opens <= 200', 'max blocked 2s', "
+                 "'no finding', 'P2 exits 0'; repeatable")
+      ->allow_extra_args(false);
+}
+
+syscalls::TraceSet compared_calls() {
+  return default_trace_set();
+}
+
+void add_all(syscalls::TraceSet& set, const syscalls::TraceSet& more) {
+  for (std::size_t id = 0; id < static_cast<std::size_t>(syscalls::Sys::kUnknown); ++id) {
+    const auto call = static_cast<syscalls::Sys>(id);
+    if (more.contains(call)) set.add(call);
+  }
+}
+
+base::Result<Golden> Golden::open(const GoldenOptions& options) {
+  Golden golden{options};
+  if (auto read = golden.read_file(); !read) return base::Failure{read.error()};
+  if (auto read = golden.read_words(); !read) return base::Failure{read.error()};
+  return golden;
+}
+
+base::Result<void> Golden::read_file() {
+  const std::string& path = options_.baseline;
+  if (path.empty()) {
+    if (options_.update)
+      return base::usage_error("--update: no baseline to write", "--baseline FILE");
+    return {};
+  }
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    struct stat about{};
+    const bool missing = ::stat(path.c_str(), &about) != 0 && errno == ENOENT;
+    if (missing && options_.update) return {};
+    const base::Errno code = base::Errno::last();
+    if (!missing) return base::system_error(fmt::format("cannot read {}", path), code);
+    return base::usage_error(fmt::format("there is no baseline {}", base::escape_text(path)),
+                             "write it with --update");
+  }
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (!compare::is_baseline(text)) {
+    return base::usage_error(
+        fmt::format("{} is no baseline", base::escape_text(path)),
+        options_.update ? "remove it, or write to another file" : "write one with --update");
+  }
+  auto baseline = compare::parse_baseline(text);
+  if (!baseline) {
+    base::Error error = baseline.error();
+    error.operation = fmt::format("{}: {}", base::escape_text(path), error.operation);
+    return base::Failure{error};
+  }
+  baseline_ = std::move(*baseline);
+  rules_ = baseline_->rules;
+  assertions_ = baseline_->assertions;
+  lines_ = baseline_->assertion_lines;
+  level_ = baseline_->trace.level;
+  return {};
+}
+
+base::Result<void> Golden::read_words() {
+  if (const auto level = compare::level_of(options_.level)) {
+    if (baseline_ && *level != level_ && !options_.update) {
+      return base::usage_error(fmt::format("--level {}: {} is of the level {}", options_.level,
+                                           base::escape_text(options_.baseline), to_string(level_)),
+                               "change it with --update");
+    }
+    level_ = *level;
+  }
+  if (baseline_ && !options_.normalise.empty() && !options_.update) {
+    return base::usage_error(fmt::format("--normalise: {} was made without this rule",
+                                         base::escape_text(options_.baseline)),
+                             "add it with --update");
+  }
+  for (const std::string& word : options_.normalise) {
+    auto rule = compare::parse_rule(word);
+    if (!rule) return wrong_word("--normalise", word, rule.error());
+    const bool known = std::ranges::any_of(rules_, [&](const auto& r) { return r.text == word; });
+    if (!known) rules_.push_back(std::move(*rule));
+  }
+  for (const std::string& word : options_.assertions) {
+    auto assertion = compare::parse_assertion(word);
+    if (!assertion) return wrong_word("--assert", word, assertion.error());
+    const bool known =
+        std::ranges::any_of(assertions_, [&](const auto& a) { return a.text == assertion->text; });
+    if (!known) assertions_.push_back(std::move(*assertion));
+  }
+  for (const auto& assertion : assertions_) add_all(calls_, assertion.calls);
+  return {};
+}
+
+compare::Options Golden::comparison(const GoldenRun& run) const {
+  compare::Options options;
+  for (const auto& rule : rules_) options.normalise.push_back(rule.substitution);
+  options.level = level_;
+  if (run.traced_for_it) options.seen = compare::Seen::kAll;
+  return options;
+}
+
+void Golden::use_as_baseline(const GoldenRun& run) {
+  baseline_.emplace();
+  baseline_->trace = compare::canonicalise(run.events, run.findings, comparison(run)).trace;
+}
+
+base::Result<void> Golden::check_judgeable(const GoldenRun& run, compare::Seen seen) const {
+  if (run.traced_for_it) return {};
+  const auto judgeable = seen == compare::Seen::kAll ? compared_calls() : filtered_calls();
+  for (const auto& assertion : assertions_) {
+    std::string_view missing;
+    if (assertion.kind == compare::Assertion::Kind::kMaxBlocked) {
+      if (seen == compare::Seen::kFiltered) missing = "all calls that wait";
+    }
+    for (const auto& row : syscalls::all_rows(syscalls::kNativeAbi)) {
+      if (assertion.calls.contains(row.id) && !judgeable.contains(row.id)) missing = row.name;
+    }
+    if (missing.empty()) continue;
+    return base::usage_error(fmt::format("\"{}\" cannot be judged: {} does not show {}",
+                                         assertion.text, run.name, missing),
+                             std::string{kAllCalls});
+  }
+  return {};
+}
+
+base::Result<Golden::Outcome> Golden::judge(const GoldenRun& run) const {
+  auto current = compare::canonicalise(run.events, run.findings, comparison(run));
+  if (auto fine = check_judgeable(run, current.trace.seen); !fine) {
+    return base::Failure{fine.error()};
+  }
+  Outcome outcome;
+  if (options_.update) {
+    auto message = update(current.trace);
+    if (!message) return base::Failure{message.error()};
+    outcome.message = *message;
+  } else if (baseline_) {
+    if (baseline_->trace.seen != current.trace.seen) {
+      const bool filtered = current.trace.seen == compare::Seen::kFiltered;
+      return base::usage_error(
+          fmt::format("{} shows {} calls than the baseline", run.name, filtered ? "fewer" : "more"),
+          filtered ? std::string{kAllCalls} : "make the baseline anew with --update");
+    }
+    const auto names = compare::match(baseline_->trace, current.trace);
+    const auto differences =
+        compare::diff(baseline_->trace, renamed(current.trace, names, baseline_->trace));
+    outcome.passed = differences.empty();
+    outcome.text = compare::to_text(differences);
+    current.roles = renamed(std::move(current.roles), names);
+  }
+  const auto failures =
+      compare::check_assertions(assertions_, run.events, run.findings, current.roles, run.start);
+  for (const auto& failure : failures) {
+    outcome.passed = false;
+    if (!outcome.text.empty()) outcome.text += "\n";
+    std::size_t index = 0;
+    while (index < assertions_.size() && assertions_[index].text != failure.assertion.text) ++index;
+    outcome.text += failure_text(failure, index, run);
+  }
+  return outcome;
+}
+
+std::string Golden::failure_text(const compare::AssertionFailure& failure, std::size_t index,
+                                 const GoldenRun& run) const {
+  const std::string where =
+      index < lines_.size()
+          ? fmt::format(" ({}, line {})", base::escape_text(options_.baseline), lines_[index])
+          : std::string{};
+  std::string text = fmt::format("does not hold: {}{}\n", failure.assertion.text, where);
+  text += fmt::format("  seen    {}\n", failure.seen);
+  if (failure.place) {
+    text += fmt::format("  at      {:.3f} s, {}: {}\n",
+                        std::chrono::duration<double>(failure.place->at).count(),
+                        failure.place->role, failure.place->call);
+  }
+  const bool plain = failure.show.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_,%") ==
+                     std::string::npos;
+  const std::string show = failure.show.empty() ? std::string{}
+                           : plain              ? fmt::format("-e trace={} ", failure.show)
+                                                : fmt::format("-e 'trace={}' ", failure.show);
+  if (run.recording.empty()) {
+    text += fmt::format("  replay  run it with -o FILE, then: stucktrace replay {}FILE\n", show);
+  } else {
+    text +=
+        fmt::format("  replay  stucktrace replay {}{}\n", show, base::escape_text(run.recording));
+  }
+  return text;
+}
+
+base::Result<std::string> Golden::update(const compare::CanonicalTrace& current) const {
+  compare::Baseline fresh;
+  fresh.trace = current;
+  fresh.rules = rules_;
+  fresh.assertions = assertions_;
+  std::string_view what = "is the new baseline";
+  if (baseline_ && baseline_->trace.level == current.level &&
+      baseline_->trace.seen == current.seen && baseline_->rules.size() == rules_.size()) {
+    const auto names = compare::match(baseline_->trace, current);
+    // Nothing to review: amounts and numbers stay as they were.
+    if (compare::diff(baseline_->trace, renamed(current, names, baseline_->trace)).empty()) {
+      fresh.trace = baseline_->trace;
+      if (baseline_->assertions.size() == assertions_.size()) {
+        return fmt::format("{} holds as it is", options_.baseline);
+      }
+      what = "has new assertions";
+    }
+  }
+  if (auto done = replace_file(options_.baseline, compare::to_text(fresh)); !done) {
+    return base::Failure{done.error()};
+  }
+  return fmt::format("{} {}", options_.baseline, what);
+}
+
+}  // namespace stucktrace::cli

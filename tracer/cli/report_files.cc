@@ -1,0 +1,121 @@
+#include "tracer/cli/report_files.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "tracer/base/log.h"
+#include "tracer/base/text.h"
+#include "tracer/cli/live_session.h"
+#include "tracer/cli/version.h"
+#include "tracer/render/annotations.h"
+#include "tracer/render/html_report.h"
+#include "tracer/render/junit_report.h"
+#include "tracer/render/markdown_report.h"
+#include "tracer/render/sarif_report.h"
+
+namespace stucktrace::cli {
+namespace {
+
+base::Result<std::optional<Output>> create(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  auto file = Output::create(path);
+  if (!file) return base::Failure{file.error()};
+  return std::move(*file);
+}
+
+// Two writers of one file would leave neither's text.
+base::Result<void> check_distinct(const Settings& settings) {
+  std::set<std::string> seen;
+  for (const std::string& path : {settings.record_path, settings.json_path, settings.junit_path,
+                                  settings.sarif_path, settings.html_path}) {
+    if (!path.empty() && path != "/dev/null" && !seen.insert(path).second) {
+      return base::usage_error(fmt::format("{} is named for two outputs", base::escape_text(path)),
+                               "give each a file of its own");
+    }
+  }
+  return {};
+}
+
+model::Report empty_report() {
+  model::Report report;
+  report.tool_version = kVersion;
+  report.host = host_description();
+  report.taken_wall = base::SystemClock{}.wall();
+  return report;
+}
+
+}  // namespace
+
+base::Result<ReportFiles> ReportFiles::open(const Settings& settings, const CiEnvironment& ci,
+                                            std::string command, std::vector<std::string> words) {
+  if (auto distinct = check_distinct(settings); !distinct) return base::Failure{distinct.error()};
+  ReportFiles files;
+  files.subject_.command = std::move(command);
+  files.subject_.words = std::move(words);
+  files.subject_.source_root = ci.source_root;
+  files.annotates_ = ci.github;
+  auto junit = create(settings.junit_path);
+  if (!junit) return base::Failure{junit.error()};
+  files.junit_ = std::move(*junit);
+  auto sarif = create(settings.sarif_path);
+  if (!sarif) return base::Failure{sarif.error()};
+  files.sarif_ = std::move(*sarif);
+  auto html = create(settings.html_path);
+  if (!html) return base::Failure{html.error()};
+  files.html_ = std::move(*html);
+  if (!ci.summary_path.empty()) {
+    // Nobody asked for it: a job must not fail because its summary cannot be written.
+    if (auto summary = Output::append(ci.summary_path)) {
+      files.summary_ = std::move(*summary);
+    } else {
+      base::StderrLog(settings.log_level)
+          .say(base::LogLevel::kNormal,
+               fmt::format("no summary of the job: {}", summary.error().message()));
+    }
+  }
+  files.subject_.failure = "stucktrace was ended before it could report";
+  files.put(empty_report(), nullptr, Draft::kYes);
+  files.subject_.failure.clear();
+  return files;
+}
+
+void ReportFiles::put(const model::Report& report, const render::TraceLanes* lanes, Draft draft) {
+  const auto give = [&](std::optional<Output>& out, auto text) {
+    if (!out || (draft == Draft::kYes && !out->rewritable())) return;
+    out->replace(text());
+  };
+  give(junit_, [&] { return render::junit_report(report, subject_); });
+  give(sarif_, [&] { return render::sarif_report(report, subject_); });
+  give(html_, [&] { return render::html_report(report, subject_, lanes); });
+}
+
+void ReportFiles::write(const model::Report& report, base::Nanoseconds took,
+                        const render::TraceLanes* lanes) {
+  written_ = true;
+  subject_.took = took;
+  put(report, lanes, Draft::kNo);
+  if (summary_) summary_->write(render::markdown_report(report, subject_));
+  if (annotates_) {
+    Output(STDERR_FILENO, "stderr").write(render::github_annotations(report, subject_));
+  }
+}
+
+void ReportFiles::give_up(const base::Error& error) {
+  if (written_) return;
+  subject_.failure = error.message();
+  const model::Report report = empty_report();
+  put(report, nullptr, Draft::kNo);
+  if (summary_) summary_->write(render::markdown_report(report, subject_));
+}
+
+base::Result<void> ReportFiles::check() const {
+  for (const std::optional<Output>* file : {&junit_, &sarif_, &html_, &summary_}) {
+    if (!*file) continue;
+    if (auto written = (*file)->check(); !written) return written;
+  }
+  return {};
+}
+
+}  // namespace stucktrace::cli

@@ -1,0 +1,151 @@
+#include "tracer/cli/run_control.h"
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <thread>
+
+#include "tracer/cli/exit_codes.h"
+#include "tracer/kernel/process_work.h"
+
+namespace stucktrace::cli {
+
+RunControl::RunControl(Plan plan, engine::Tracer& tracer, EventPump& pump, const base::Clock& clock,
+                       EndGuard* guard)
+    : plan_(plan), tracer_(tracer), pump_(pump), clock_(clock), guard_(guard) {
+  if (plan_.limits.any()) descendants_.emplace(procfs_);
+  if (plan_.limits.idle) idle_.emplace(*plan_.limits.idle);
+}
+
+bool RunControl::on_told_to_end(int signo) {
+  if (!plan_.limits.watches_command() && !reached()) return false;
+  if (cancels_++ == 0) cancelled_by_ = signo;
+  return true;
+}
+
+engine::Directive RunControl::on_tick(base::Instant now) {
+  const engine::Directive directive = pump_.on_tick(now);
+  if (!end_) return directive;
+  EndFacts facts;
+  facts.now = now;
+  facts.command_ended = tracer_.command_exit().has_value();
+  facts.idle_expired = !reached() && idle_expired(now);
+  facts.finding_fails = pump_.failed();
+  facts.cancelled = cancels_ > 0;
+  facts.cancelled_again = cancels_ > 1;
+  facts.diagnosed = pump_.last_look_over();
+  switch (end_->next(facts)) {
+    case EndStep::kNothing:
+      break;
+    case EndStep::kDiagnose:
+      diagnose();
+      arm_guard(now);
+      break;
+    case EndStep::kTerminate:
+      signal_all(SIGTERM);
+      kill_at_ = now + end_->grace();
+      arm_guard(now);
+      break;
+    case EndStep::kKill:
+      signal_all(SIGKILL);
+      break;
+    case EndStep::kGiveUp:
+      return engine::Directive::kDetach;
+  }
+  return directive;
+}
+
+void RunControl::diagnose() {
+  hurry_.store(true);
+  ended_in_time_ = tracer_.command_exit().has_value();
+  ended_ = ended_by(reason(), plan_.limits, ended_in_time_, cancelled_by_);
+  const base::Nanoseconds limit = end_->look_limit();
+  const base::Nanoseconds settle = std::min(plan_.settle, limit / 4);
+  // Two looks and what is made of them: a little is left for the latter.
+  pump_.want_last_look({.ended = ended_, .settle = settle, .time_limit = (limit - settle) * 2 / 5});
+}
+
+bool RunControl::idle_expired(base::Instant now) {
+  if (!idle_) return false;
+  if (idle_->due(now)) idle_->look(now, activity());
+  return idle_->expired(now);
+}
+
+Activity RunControl::activity() const {
+  Activity sum;
+  sum.task_changes = tracer_.task_changes();
+  for (const base::Pid pid : tracer_.processes()) {
+    const auto work = kernel::process_work(procfs_, pid);
+    if (!work) continue;
+    sum.cpu += work->cpu;
+    sum.written += work->written;
+  }
+  return sum;
+}
+
+// The traced tree is known exactly; what was let go on the way is found below this process.
+void RunControl::signal_all(int signo) {
+  const std::vector<base::Pid> traced = tracer_.processes();
+  tracer_.signal_tree(signo);
+  for (const kernel::Descendants::Process& process : descendants_->now()) {
+    if (std::ranges::binary_search(traced, process.pid)) continue;
+    static_cast<void>(descendants_->signal(process, signo));
+    if (signo != SIGKILL) static_cast<void>(descendants_->signal(process, SIGCONT));
+  }
+}
+
+void RunControl::arm_guard(base::Instant now) {
+  // Letting go of what does not die, writing what is left to write, and a busy machine.
+  constexpr base::Nanoseconds kLeaving = std::chrono::seconds{20};
+  int own = kExitFailure;
+  if (const auto& exit = tracer_.command_exit()) {
+    own = exit->signaled ? kExitSignalBase + exit->code : exit->code;
+  }
+  guard_->arm(end_->longest(now) + kLeaving, status().value_or(own));
+}
+
+void RunControl::finish() {
+  if (!reached()) return;
+  constexpr base::Nanoseconds kPause = std::chrono::milliseconds{20};
+  bool asked = kill_at_.has_value();
+  if (!asked) kill_at_ = clock_.now() + end_->grace();
+  const base::Instant given_up_at = *kill_at_ + TreeEnd::kKillLimit;
+  for (;;) {
+    // Orphans that came to us, traced or not, are nobody else's to reap.
+    while (::waitpid(-1, nullptr, WNOHANG | __WALL) > 0) {
+    }
+    const auto left = descendants_->now();
+    const base::Instant now = clock_.now();
+    if (left.empty() || now >= given_up_at) return;
+    for (const kernel::Descendants::Process& process : left) {
+      if (!asked) {
+        static_cast<void>(descendants_->signal(process, SIGTERM));
+        static_cast<void>(descendants_->signal(process, SIGCONT));
+      }
+      if (now >= *kill_at_) static_cast<void>(descendants_->signal(process, SIGKILL));
+    }
+    asked = true;
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+std::optional<int> RunControl::status() const {
+  switch (reason()) {
+    case EndReason::kNone:
+    case EndReason::kOrphans:
+      return std::nullopt;
+    case EndReason::kDeadline:
+    case EndReason::kIdle:
+      // Like timeout(1): a command that has ended in time keeps its status.
+      if (ended_in_time_) return std::nullopt;
+      return kExitDeadline;
+    case EndReason::kFinding:
+      return kExitStuck;
+    case EndReason::kCancelled:
+      return kExitSignalBase + cancelled_by_;
+  }
+  return std::nullopt;
+}
+
+}  // namespace stucktrace::cli

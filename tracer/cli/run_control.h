@@ -1,0 +1,73 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <optional>
+
+#include "tracer/cli/end_guard.h"
+#include "tracer/cli/event_pump.h"
+#include "tracer/cli/run_limits.h"
+#include "tracer/engine/tracer.h"
+#include "tracer/kernel/descendants.h"
+#include "tracer/kernel/procfs.h"
+
+namespace stucktrace::cli {
+
+// Watches a launched tree on the tracer's thread and, when one of its limits is reached, sees it to
+// its end: has it diagnosed, ends it, and never waits for anybody in between.
+class RunControl final : public engine::TickObserver {
+ public:
+  struct Plan {
+    RunLimits limits;
+    base::Nanoseconds settle{};  // of the last look, at most
+  };
+  // Made before the launch: what is a child of this process by then is none of the tree's.
+  // `guard` may be null where there is no limit.
+  RunControl(Plan plan, engine::Tracer& tracer, EventPump& pump, const base::Clock& clock,
+             EndGuard* guard);
+
+  // The command was launched just now.
+  void launched(base::Instant now) { end_.emplace(plan_.limits, now); }
+  // After the tracer's run: ends what it could not follow to its end.
+  void finish();
+
+  // The exit status in place of the command's, where a limit was reached.
+  std::optional<int> status() const;
+  bool reached() const { return reason() != EndReason::kNone; }
+  // Why, once it was.
+  const model::Ended& ended() const { return ended_; }
+  // The look before the end took too long, and may still be going on.
+  bool look_given_up() const { return reached() && !pump_.last_look_over(); }
+  // True from the moment on that nobody is waited for any more who does not read our output.
+  const std::atomic<bool>& hurry() const { return hurry_; }
+
+  engine::Directive on_tick(base::Instant now) override;
+  void on_picture_wanted() override { pump_.on_picture_wanted(); }
+  bool on_told_to_end(int signo) override;
+
+ private:
+  EndReason reason() const { return end_ ? end_->reason() : EndReason::kNone; }
+  bool idle_expired(base::Instant now);
+  Activity activity() const;
+  void diagnose();
+  void signal_all(int signo);
+  void arm_guard(base::Instant now);
+
+  Plan plan_;
+  engine::Tracer& tracer_;
+  EventPump& pump_;
+  const base::Clock& clock_;
+  EndGuard* guard_;
+  kernel::Procfs procfs_;
+  std::optional<kernel::Descendants> descendants_;  // where there is a limit
+  std::optional<TreeEnd> end_;
+  std::optional<IdleWatch> idle_;
+  std::optional<base::Instant> kill_at_;  // of what is not traced
+  model::Ended ended_;
+  bool ended_in_time_ = false;  // the command itself, before the limit was reached
+  int cancelled_by_ = 0;
+  int cancels_ = 0;
+  std::atomic<bool> hurry_{false};
+};
+
+}  // namespace stucktrace::cli

@@ -1,0 +1,357 @@
+#include "tracer/compare/deeds.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <cerrno>
+
+#include "syscalls/io.h"
+#include "syscalls/wire.h"
+#include "tracer/compare/call_text.h"
+#include "tracer/compare/path_text.h"
+#include "tracer/compare/steps.h"
+#include "tracer/model/timeline.h"
+
+namespace stucktrace::compare {
+namespace {
+
+using model::ResourceKind;
+using syscalls::Sys;
+
+// Descriptors that are looked at where a whole table is wanted.
+constexpr int kMostDescriptors = 256;
+
+class Collector {
+ public:
+  Collector(std::span<const model::Event> events, Roles& roles, Things& things,
+            const Normaliser& normalise)
+      : events_(events), roles_(roles), things_(things), normalise_(normalise) {}
+
+  Deeds run() {
+    for (std::size_t task = 0; task < roles_.size(); ++task) {
+      if (roles_.is_thread(task)) continue;
+      const std::size_t maker = roles_.maker_of(task);
+      deeds_.processes[task].maker = maker == Roles::kNone ? maker : roles_.process_of(maker);
+    }
+    for (std::size_t index = 0; index < events_.size(); ++index) step(index);
+    return std::move(deeds_);
+  }
+
+ private:
+  ProcessDeeds& of(std::size_t task) { return deeds_.processes[roles_.process_of(task)]; }
+
+  void step(std::size_t index) {
+    const model::Event& event = events_[index];
+    const std::size_t task = roles_.task_of_event(index);
+    if (task == Roles::kNone) return;
+    roles_.advance(index);
+    ProcessDeeds& deeds = of(task);
+    if (std::holds_alternative<model::TaskExit>(event.data)) end(event, deeds);
+    if (const auto* enter = std::get_if<model::SyscallEnter>(&event.data)) {
+      if (!enter->looked_up) begin(event, *enter, deeds);
+    }
+    const auto call = pairer_.observe(event);
+    const std::string& role = roles_.of_event(index);
+    const auto fresh = things_.observe(event, role, Roles::is_root(role));
+    for (Thing* thing : fresh) thing->maker = task;
+    if (const auto* exit = std::get_if<model::SyscallExit>(&event.data)) {
+      if (call && !exit->looked_up && !call->looked_up) finish(event, *call, fresh, deeds);
+    } else if (const auto* exec = std::get_if<model::Exec>(&event.data)) {
+      execute(event, *exec, deeds);
+    } else if (const auto* seen = std::get_if<model::TaskSeen>(&event.data)) {
+      if (seen->at_attach && !seen->exe.empty() && !roles_.is_thread(task)) {
+        deeds.programs.push_back(program_name(seen->exe, normalise_));
+      }
+    } else if (std::holds_alternative<model::NewTask>(event.data)) {
+      made(index, deeds);
+    }
+  }
+
+  void made(std::size_t index, const ProcessDeeds& maker) {
+    const std::size_t child = roles_.task_made_by(index);
+    if (child == Roles::kNone || roles_.is_thread(child)) return;
+    ProcessDeeds& deeds = deeds_.processes[child];
+    deeds.inherited = maker.programs.empty() ? maker.inherited : maker.programs.back();
+  }
+
+  void end(const model::Event& event, ProcessDeeds& deeds) {
+    if (event.tid != base::main_thread(event.pid)) return;
+    const auto& exit = std::get<model::TaskExit>(event.data);
+    deeds.has_end = true;
+    deeds.signaled = exit.signaled;
+    deeds.code = exit.code;
+    if (!deeds.programs.empty()) return;
+    for (int fd = 0; fd < kMostDescriptors; ++fd) {
+      const model::FdEntry* entry = things_.entry(event.pid, fd);
+      const Thing* thing = things_.find(event.pid, fd);
+      if (entry != nullptr && thing != nullptr) hold(*thing, entry->mode, deeds);
+    }
+  }
+
+  static void hold(const Thing& thing, model::FdMode mode, ProcessDeeds& deeds) {
+    if (!is_channel(thing)) return;
+    if (model::reads(mode)) deeds.holds.insert({thing.index, false});
+    if (model::writes(mode)) deeds.holds.insert({thing.index, true});
+  }
+
+  void execute(const model::Event& event, const model::Exec& exec, ProcessDeeds& deeds) {
+    deeds.programs.push_back(program_name(exec.exe, normalise_));
+    std::vector<model::FdEntry> entries = exec.fds;
+    // Could not be read: as far as it was followed.
+    for (int fd = 0; exec.fds.empty() && fd < kMostDescriptors; ++fd) {
+      if (const model::FdEntry* entry = things_.entry(event.pid, fd)) entries.push_back(*entry);
+    }
+    deeds.holds.clear();
+    deeds.files.clear();
+    deeds.standard = {};
+    if (!entries.empty()) deeds.closed = {0, 1, 2};
+    for (const model::FdEntry& entry : entries) {
+      const Thing* thing = things_.find(event.pid, entry.fd);
+      if (thing == nullptr) continue;
+      if (entry.fd <= 2) {
+        deeds.closed.erase(entry.fd);
+        deeds.standard[static_cast<std::size_t>(entry.fd)] = thing->index;
+      } else if (is_channel(*thing)) {
+        hold(*thing, entry.mode, deeds);
+      } else if (!thing->outside && !thing->path.empty() && !is_runtime_path(thing->path)) {
+        deeds.files.insert(path_text(thing->path, normalise_));
+      }
+    }
+  }
+
+  void begin(const model::Event& event, const model::SyscallEnter& enter, ProcessDeeds& deeds) {
+    model::Call call;
+    call.pid = event.pid;
+    call.tid = event.tid;
+    call.raw = enter.call;
+    call.memory = enter.memory;
+    attempt(call, deeds);
+  }
+
+  // What a call wants, whether or not it gets it: having to wait is timing.
+  void attempt(const model::Call& call, ProcessDeeds& deeds) {
+    const auto& args = call.raw.args;
+    switch (call.sys()) {
+      case Sys::wait4:
+        if (static_cast<std::int32_t>(args[0]) > 0) {
+          wait_for(static_cast<std::int32_t>(args[0]), deeds);
+        }
+        return;
+      case Sys::waitid: {
+        constexpr std::uint64_t kIdPid = 1;
+        constexpr std::uint64_t kIdPidFd = 3;
+        if (args[0] == kIdPid) wait_for(static_cast<std::int32_t>(args[1]), deeds);
+        if (args[0] == kIdPidFd) poll_pidfd(call.pid, static_cast<int>(args[1]), deeds);
+        return;
+      }
+      case Sys::poll:
+      case Sys::ppoll:
+      case Sys::select:
+      case Sys::pselect6:
+        for (const auto& end : syscalls::polled_fds(call.raw, call.memory)) {
+          use(call.pid, end.fd, end.read, end.write, deeds);
+          poll_pidfd(call.pid, end.fd, deeds);
+        }
+        return;
+      case Sys::connect: {
+        const std::string address = address_text(call, normalise_);
+        constexpr std::string_view kUnix = "unix ";
+        const bool is_unix = address.starts_with(kUnix);
+        if (address.empty()) return;
+        if (is_unix && is_runtime_path(std::string_view{address}.substr(kUnix.size()))) return;
+        deeds.effects.insert("connects to " + address);
+        return;
+      }
+      case Sys::flock:
+      case Sys::fcntl:
+        if (takes_a_lock(call)) {
+          const Thing* thing = things_.find(call.pid, static_cast<int>(args[0]));
+          const bool path = thing != nullptr && !thing->path.empty();
+          deeds.locks.insert(path ? path_text(thing->path, normalise_) : std::string{});
+        }
+        return;
+      default:
+        break;
+    }
+    std::vector<syscalls::PolledFd> fds = syscalls::io_fds(call.raw);
+    if (fds.empty()) {
+      const auto fd = syscalls::io_fd(call.raw);
+      const bool reads = syscalls::is_read_like(call.sys());
+      const bool writes = syscalls::is_write_like(call.sys());
+      if (fd && (reads || writes)) fds.push_back({*fd, reads, writes});
+    }
+    for (const auto& end : fds) use(call.pid, end.fd, end.read, end.write, deeds);
+  }
+
+  void use(base::Pid pid, int fd, bool reads, bool writes, ProcessDeeds& deeds) {
+    const Thing* thing = things_.find(pid, fd);
+    if (thing == nullptr || !is_channel(*thing)) return;
+    if (reads) deeds.reads.insert(thing->index);
+    if (writes) deeds.writes.insert(thing->index);
+  }
+
+  void wait_for(std::int32_t pid, ProcessDeeds& deeds) {
+    const std::size_t child = roles_.task_of(base::Tid{pid});
+    if (child != Roles::kNone) deeds.waits_for.insert(roles_.process_of(child));
+  }
+
+  void poll_pidfd(base::Pid pid, int fd, ProcessDeeds& deeds) {
+    const Thing* thing = things_.find(pid, fd);
+    if (thing == nullptr) return;
+    if (const auto child = pidfds_.find(thing->index); child != pidfds_.end()) {
+      deeds.waits_for.insert(child->second);
+    }
+  }
+
+  void finish(const model::Event& event, const model::Call& call, const std::vector<Thing*>& fresh,
+              ProcessDeeds& deeds) {
+    if (call.first_sequence == event.sequence) attempt(call, deeds);
+    if (!call.result) return;
+    note_calls_seen(call);
+    if (call.result->is_error) {
+      if (call.result->value == -EPIPE) mark_cut(call);
+      return;
+    }
+    switch (call.sys()) {
+      case Sys::wait4:
+      case Sys::waitid:
+        return reap(call, deeds);
+      case Sys::pidfd_open:
+        if (!fresh.empty()) {
+          const std::size_t of = roles_.task_of(base::Tid{static_cast<int>(call.raw.args[0])});
+          if (of != Roles::kNone) pidfds_[fresh.front()->index] = roles_.process_of(of);
+        }
+        return;
+      case Sys::open:
+      case Sys::openat:
+      case Sys::openat2:
+      case Sys::creat:
+        return open(call, fresh, deeds);
+      case Sys::bind:
+        if (Thing* thing = things_.find(call.pid, static_cast<int>(call.raw.args[0]))) {
+          thing->bound = address_text(call, normalise_);
+        }
+        return;
+      case Sys::listen:
+        if (const Thing* thing = things_.find(call.pid, static_cast<int>(call.raw.args[0]))) {
+          deeds.effects.insert("listens on " +
+                               (thing->bound.empty() ? std::string{"<port>"} : thing->bound));
+        }
+        return;
+      case Sys::kill:
+      case Sys::rt_sigqueueinfo:
+        return send_signal(call, deeds);
+      default:
+        break;
+    }
+    if (syscalls::is_write_like(call.sys())) {
+      count_bytes(call);
+    } else {
+      change_paths(call, deeds);
+    }
+  }
+
+  void note_calls_seen(const model::Call& call) {
+    switch (call.sys()) {
+      case Sys::read:
+      case Sys::close:
+        deeds_.all_seen = true;
+        return;
+      case Sys::open:
+      case Sys::openat:
+        deeds_.all_seen = deeds_.all_seen || writing_text(call).empty();
+        return;
+      default:
+        return;
+    }
+  }
+
+  const Thing* written(const model::Call& call) {
+    for (const auto& end : syscalls::io_fds(call.raw)) {
+      if (end.write) return things_.find(call.pid, end.fd);
+    }
+    const auto fd = syscalls::io_fd(call.raw);
+    return fd ? things_.find(call.pid, *fd) : nullptr;
+  }
+
+  void mark_cut(const model::Call& call) {
+    if (!syscalls::is_write_like(call.sys())) return;
+    const Thing* thing = written(call);
+    if (thing != nullptr && is_channel(*thing)) deeds_.channels[thing->index].cut = true;
+  }
+
+  void count_bytes(const model::Call& call) {
+    const Thing* thing = written(call);
+    if (thing == nullptr || !is_channel(*thing) || call.sys() == Sys::sendmmsg) return;
+    if (call.result->value > 0) {
+      deeds_.channels[thing->index].bytes += static_cast<std::uint64_t>(call.result->value);
+    }
+  }
+
+  void reap(const model::Call& call, ProcessDeeds& deeds) {
+    if (const auto pid = reaped_child(call)) wait_for(*pid, deeds);
+  }
+
+  void open(const model::Call& call, const std::vector<Thing*>& fresh, ProcessDeeds& deeds) {
+    const auto path = path_argument(call, "pathname");
+    if (!path) return;
+    if (!fresh.empty() && fresh.front()->path.empty()) fresh.front()->path = *path;
+    const std::string how = writing_text(call);
+    if (how.empty() || is_runtime_path(*path)) return;
+    deeds.effects.insert(fmt::format("opens \"{}\" {}", path_text(*path, normalise_), how));
+  }
+
+  void change_paths(const model::Call& call, ProcessDeeds& deeds) {
+    const std::string_view verb = path_verb(call.sys());
+    if (verb.empty()) return;
+    std::string line{verb};
+    for (const char* name : {"pathname", "oldname", "newname"}) {
+      const auto path = path_argument(call, name);
+      if (!path) continue;
+      if (is_runtime_path(*path)) return;
+      if (std::string_view{name} == "newname") line += " to";
+      line += fmt::format(" \"{}\"", path_text(*path, normalise_));
+    }
+    deeds.effects.insert(std::move(line));
+  }
+
+  void send_signal(const model::Call& call, ProcessDeeds& deeds) {
+    const auto& args = call.raw.args;
+    const int signo = static_cast<int>(args[1]);
+    const auto pid = static_cast<std::int32_t>(args[0]);
+    if (signo == 0 || is_timing_noise(signo) || pid <= 0) return;
+    const std::size_t target = roles_.task_of(base::Tid{pid});
+    if (target == Roles::kNone) return;
+    deeds.signals.insert({syscalls::signal_name(signo), roles_.process_of(target)});
+  }
+
+  std::span<const model::Event> events_;
+  Roles& roles_;
+  Things& things_;
+  const Normaliser& normalise_;
+  model::CallPairer pairer_;
+  std::map<std::size_t, std::size_t> pidfds_;  // thing -> process
+  Deeds deeds_;
+};
+
+}  // namespace
+
+bool is_channel(const Thing& thing) {
+  if (thing.outside) return false;
+  switch (thing.kind) {
+    case ResourceKind::kPipe:
+    case ResourceKind::kFifo:
+      return true;
+    case ResourceKind::kUnixSocket:
+      return thing.peer != nullptr;
+    default:
+      return false;
+  }
+}
+
+Deeds collect_deeds(std::span<const model::Event> events, Roles& roles, Things& things,
+                    const Normaliser& normalise) {
+  return Collector{events, roles, things, normalise}.run();
+}
+
+}  // namespace stucktrace::compare

@@ -1,0 +1,102 @@
+#include "tracer/engine/awaited_ends.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace stucktrace::engine {
+namespace {
+
+using unwind::PythonAwaitedEnd;
+using unwind::PythonThread;
+
+bool is_gone(char state) {
+  return state == 'Z' || state == 'X' || state == 'x';
+}
+
+model::OnFutex* only_futex(model::Thread& thread) {
+  if (thread.wait.on.size() != 1) return nullptr;
+  return std::get_if<model::OnFutex>(&thread.wait.on.front());
+}
+
+// The futex is the one that the join sleeps on. 3.13 joins on a word of the thread's own stack; the
+// other thing it may sleep for there is the interpreter's lock, for 5 ms at a time.
+bool sleeps_for(const model::Thread& thread, const model::OnFutex& on,
+                const PythonAwaitedEnd& end) {
+  constexpr base::Nanoseconds kShort = std::chrono::milliseconds{20};
+  if (on.role != model::OnFutex::Role::kUnknown) return false;
+  if (end.futex != 0) return on.address.value() == end.futex;
+  return !thread.wait.timeout || *thread.wait.timeout > kShort;
+}
+
+const model::Thread* thread_of(const model::Process& process, const RuntimeThreads& runtime,
+                               std::uint64_t pthread) {
+  const auto known = runtime.find(process.pid);
+  if (known == runtime.end()) return nullptr;
+  const auto target = std::ranges::find(known->second, pthread, &PythonThread::pthread);
+  if (target == known->second.end() || !target->tid) return nullptr;
+  const auto thread = std::ranges::find(process.threads, target->tid, &model::Thread::tid);
+  const bool alive = thread != process.threads.end() && !is_gone(thread->state);
+  return alive ? &*thread : nullptr;
+}
+
+// The process that `of` calls `number`: a child, or, where all have one numbering, anybody. One that
+// has ended and was not waited for yet counts: that is what the wait would find.
+const model::Process* process_of(std::span<model::Process* const> processes,
+                                 const model::Process& of, std::int32_t number) {
+  const model::Process* found = nullptr;
+  for (const model::Process* other : processes) {
+    if (other->pid == of.pid) continue;
+    const bool nested = of.ns_pids.size() > 1;
+    const std::int32_t own = nested && other->ns_pids.size() == of.ns_pids.size()
+                                 ? other->ns_pids.back()
+                                 : other->pid.value();
+    if (own != number) continue;
+    if (other->parent == of.pid) return other;
+    if (!nested) found = other;
+  }
+  return found;
+}
+
+void name_end(std::span<model::Process* const> processes, const RuntimeThreads& runtime,
+              const model::Process& process, const PythonThread& known, model::Thread& thread) {
+  const PythonAwaitedEnd& end = *known.awaited_end;
+  if (end.frame >= thread.python.size()) return;
+  model::AwaitedEnd named;
+  named.object = end.object;
+  named.frame = thread.python[end.frame];
+  if (end.pthread == 0) {
+    const model::Process* target = process_of(processes, process, end.pid);
+    if (target == nullptr) return;
+    named.process = target->pid;
+    thread.awaited_end = std::move(named);
+    return;
+  }
+  const model::Thread* target = thread_of(process, runtime, end.pthread);
+  if (target == nullptr || target->tid == thread.tid) return;
+  named.thread = target->tid;
+  if (model::OnFutex* on = only_futex(thread)) {
+    if (!sleeps_for(thread, *on, end)) return;
+    on->role = model::OnFutex::Role::kJoin;
+    on->owner = target->tid;
+    on->owner_alive = true;
+  }
+  thread.awaited_end = std::move(named);
+}
+
+}  // namespace
+
+void name_awaited_ends(std::span<model::Process* const> processes, const RuntimeThreads& runtime) {
+  for (model::Process* process : processes) {
+    const auto threads = runtime.find(process->pid);
+    if (threads == runtime.end()) continue;
+    for (const PythonThread& known : threads->second) {
+      if (!known.awaited_end) continue;
+      const auto thread = std::ranges::find(process->threads, known.tid, &model::Thread::tid);
+      if (thread != process->threads.end()) {
+        name_end(processes, runtime, *process, known, *thread);
+      }
+    }
+  }
+}
+
+}  // namespace stucktrace::engine

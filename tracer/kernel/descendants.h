@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "tracer/base/ids.h"
+#include "tracer/base/result.h"
+#include "tracer/kernel/procfs.h"
+
+namespace stucktrace::kernel {
+
+// Orphans below the calling process become its children from now on, not init's
+// (PR_SET_CHILD_SUBREAPER, prctl(2)): getppid(2) tells them so.
+base::Result<void> adopt_orphans();
+
+// The processes below the calling one, but for those that were there when this was made: a program
+// that executed us may have left us children of its own.
+class Descendants {
+ public:
+  struct Process {
+    base::Pid pid;
+    std::uint64_t start_time = 0;  // with the pid an identity
+    auto operator<=>(const Process&) const = default;
+  };
+
+  explicit Descendants(const Procfs& procfs) : procfs_(procfs), former_(all()) {}
+  // Sorted, without zombies.
+  std::vector<Process> now() const;
+  // To this process or, if it has ended meanwhile, to nobody (kGone).
+  base::Result<void> signal(const Process& process, int signo) const;
+
+ private:
+  std::vector<Process> all() const;
+
+  const Procfs& procfs_;
+  std::vector<Process> former_;
+};
+
+}  // namespace stucktrace::kernel

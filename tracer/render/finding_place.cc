@@ -1,0 +1,159 @@
+#include "tracer/render/finding_place.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "tracer/base/text.h"
+#include "tracer/render/escape.h"
+#include "tracer/render/told_finding.h"
+
+namespace stucktrace::render {
+namespace {
+
+// Without "." and ".." inside: compilers name sources relative to where they ran.
+std::string normal(std::string_view file) {
+  std::vector<std::string_view> parts;
+  for (const std::string_view part : base::split(file, '/')) {
+    if (part.empty() || part == ".") continue;
+    if (part == ".." && !parts.empty() && parts.back() != "..") {
+      parts.pop_back();
+    } else if (part != ".." || !file.starts_with('/')) {
+      parts.push_back(part);
+    }
+  }
+  std::string out = file.starts_with('/') ? "/" : "";
+  for (const std::string_view part : parts)
+    out.append(out.ends_with('/') || out.empty() ? "" : "/").append(part);
+  return out;
+}
+
+// The file below the root, relative to it; nullopt where it is elsewhere or a library.
+std::optional<std::string> below(std::string_view root, std::string_view raw) {
+  if (raw.empty() || raw.front() == '<') return std::nullopt;  // "<frozen importlib>", "<string>"
+  const std::string whole = normal(raw);
+  std::string_view file = whole;
+  if (file.front() == '/') {
+    while (root.ends_with('/')) root.remove_suffix(1);
+    if (root.empty() || !file.starts_with(root)) return std::nullopt;
+    file.remove_prefix(root.size());
+    if (!file.starts_with('/')) return std::nullopt;
+    file.remove_prefix(1);
+  }
+  if (file.empty() || file.starts_with("../")) return std::nullopt;
+  constexpr std::array<std::string_view, 3> kLibraries = {"site-packages/", "dist-packages/",
+                                                          "lib/python"};
+  if (std::ranges::any_of(kLibraries,
+                          [&](std::string_view each) { return file.find(each) != file.npos; })) {
+    return std::nullopt;
+  }
+  return std::string(file);
+}
+
+// Its sources are not those of the job, whatever their debug information calls them.
+bool of_the_system(std::string_view module) {
+  return module.starts_with("/usr/") || module.starts_with("/lib") || module.starts_with("[");
+}
+
+std::optional<SourcePlace> python_place(const model::Thread& thread, std::string_view root) {
+  for (const model::PythonFrame& frame : thread.python) {
+    if (frame.line <= 0) continue;
+    if (auto file = below(root, frame.file)) return SourcePlace{*file, frame.line, frame.function};
+  }
+  return std::nullopt;
+}
+
+// Below Python frames are the interpreter's own, whose sources only look as if they were the job's.
+std::optional<SourcePlace> native_place(const model::Thread& thread, std::string_view root) {
+  if (!thread.python.empty()) return std::nullopt;
+  for (const model::NativeFrame& frame : thread.stack) {
+    if (frame.line <= 0 || of_the_system(frame.module)) continue;
+    std::string_view name = frame.file;
+    // Relative to the directory of the build, which lies below the root more often than not.
+    while (name.starts_with("../")) name.remove_prefix(3);
+    if (auto file = below(root, name)) return SourcePlace{*file, frame.line, frame.function};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<SourcePlace> source_place(const model::Report& report, const model::Finding& finding,
+                                        const Subject& subject) {
+  if (!report.snapshot || subject.source_root.empty()) return std::nullopt;
+  std::vector<base::Tid> tids{finding.tid};
+  for (const model::ChainLink& link : finding.chain) tids.push_back(link.tid);
+  for (const base::Tid tid : tids) {
+    const model::Thread* thread = report.snapshot->find_thread(tid);
+    if (thread == nullptr) continue;
+    if (auto place = python_place(*thread, subject.source_root)) return place;
+    if (auto place = native_place(*thread, subject.source_root)) return place;
+  }
+  return std::nullopt;
+}
+
+std::string finding_name(const model::Report& report, const model::Finding& finding) {
+  const model::Process* process = report.snapshot ? report.snapshot->find(finding.pid) : nullptr;
+  if (process == nullptr) return finding.rule;
+  return fmt::format("{}: {}{}{}", finding.rule, process->role, process->role.empty() ? "" : " ",
+                     process->comm);
+}
+
+std::string_view rule_sentence(std::string_view rule) {
+  using Row = std::pair<std::string_view, std::string_view>;
+  static constexpr auto kRules = std::to_array<Row>({
+      {"backlog-full",
+       "A client waits to be connected by a server that cannot come to accept the connection."},
+      {"deadlock", "Threads wait for each other in a circle."},
+      {"exit-held-open",
+       "A job's main process has exited, but something it left behind keeps its output open."},
+      {"fifo-no-peer", "A named pipe is opened and nobody opens its other end."},
+      {"file-lock", "A lock on a file is held by a process that is stuck itself."},
+      {"fork-lost-lock", "A lock was copied by fork while another thread held it."},
+      {"inherited-lock",
+       "A lock on a file lives on in a process that inherited the locked descriptor."},
+      {"leaked-write-end",
+       "A reader waits for the end of a pipe whose write end only a bystander keeps open."},
+      {"lock-cycle", "Threads hold a lock each and wait for the other's."},
+      {"lock-owner-blocked",
+       "Threads wait for a lock whose owner is blocked in output, a connection or a disk."},
+      {"lock-owner-gone", "Threads wait for a lock whose owner has ended."},
+      {"no-waker", "Threads wait to be woken and nobody is left who could do it."},
+      {"pipe-full", "A writer waits on a full pipe whose readers cannot come to read."},
+      {"pipe-full-after-announce",
+       "A process that is done cannot exit: one of its threads writes to a full pipe."},
+      {"queue-full", "A sender waits on a full message queue whose receiver waits for the sender."},
+      {"self-deadlock", "A thread waits for something that only it itself could do."},
+      {"self-held-write-end",
+       "A reader waits for the end of a pipe whose write end it holds itself."},
+      {"socket-full", "Both sides of a connection send and none receives."},
+      {"stopped-process", "Somebody waits for a stopped process."},
+      {"timed-deadlock",
+       "Threads wait for each other in a circle, which only a time-out will break."},
+      {"tty-background", "A background process wants the terminal."},
+      {"unread-output",
+       "A child waits to write its output while its parent, who should read it, waits for it."},
+      {"vfork-stuck", "The child of a vfork does not come to exec or exit."},
+  });
+  static_assert(std::ranges::is_sorted(kRules, {}, &Row::first));
+  const auto at = std::ranges::lower_bound(kRules, rule, {}, &Row::first);
+  return at != kRules.end() && at->first == rule ? at->second : std::string_view{};
+}
+
+Severity severity_of(const Told& told) {
+  return told.resolved() || told.finding->certainty == model::Certainty::kLikely
+             ? Severity::kWarning
+             : Severity::kError;
+}
+
+std::string finding_story(const model::Report& report, const Told& told) {
+  Page page(TextOptions{});
+  page.paragraph(verdict_text(told), "", "");
+  write_finding(report, told, page);
+  return page.take();
+}
+
+}  // namespace stucktrace::render

@@ -1,0 +1,307 @@
+#include "tracer/render/html_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+#include "tracer/base/text.h"
+#include "tracer/render/calm.h"
+#include "tracer/render/escape.h"
+#include "tracer/render/finding_place.h"
+#include "tracer/render/finding_text.h"
+#include "tracer/render/html_resources.h"
+#include "tracer/render/sight.h"
+#include "tracer/render/thread_groups.h"
+#include "tracer/render/told_finding.h"
+#include "tracer/render/wait_picture.h"
+#include "tracer/render/wait_text.h"
+#include "tracer/render/wall_time.h"
+
+namespace stucktrace::render {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kCommandColumns = 300;
+constexpr std::size_t kNameColumns = 120;
+
+// Times in the page are microseconds from the trace's start.
+class Clock {
+ public:
+  explicit Clock(base::Instant zero) : zero_(zero) {}
+  double operator()(base::Instant at) const {
+    return std::chrono::duration<double, std::micro>(at - zero_).count();
+  }
+
+ private:
+  base::Instant zero_;
+};
+
+std::string safe(std::string_view raw, std::size_t limit = kSentenceLimit) {
+  return terminal_text(raw, limit);
+}
+
+Json finding_json(const model::Report& report, const Told& told, const Clock& clock) {
+  const model::Finding& finding = *told.finding;
+  Json chain = Json::array();
+  for (const model::ChainLink& link : finding.chain) chain.push_back(link.tid.value());
+  Json cycle = Json::array();
+  for (const base::Tid tid : finding.cycle) cycle.push_back(tid.value());
+  base::Instant from = report.taken_at;
+  base::Instant to = report.taken_at;
+  base::Instant seen = report.taken_at;
+  if (told.record != nullptr) {
+    from = told.record->stalled_since;
+    seen = told.record->first_reported;
+    to = told.record->resolved_at.value_or(report.taken_at);
+  } else {
+    for (const model::ChainLink& link : finding.chain) {
+      if (link.since) from = std::min(from, base::Instant{seen.since_boot - *link.since});
+    }
+  }
+  return {{"rule", safe(finding.rule)},
+          {"verdict", verdict_text(told)},
+          {"tid", finding.tid.value()},
+          {"chain", chain},
+          {"cycle", cycle},
+          {"from", clock(from)},
+          {"to", clock(to)},
+          {"seen", clock(seen)},
+          {"error", severity_of(told) == Severity::kError}};
+}
+
+Json graph_json(const model::Report& report) {
+  const WaitPicture picture = wait_picture(report);
+  Json nodes = Json::array();
+  for (const PictureNode& node : picture.nodes) {
+    const auto process = std::ranges::find(picture.processes, node.pid, &PictureProcess::pid);
+    nodes.push_back({{"tid", node.tid.value()},
+                     {"process", safe(process->name, kNameColumns)},
+                     {"name", safe(node.name, kNameColumns)},
+                     {"what", safe(node.what)},
+                     {"cycle", node.in_cycle},
+                     {"stuck", node.stuck}});
+  }
+  Json edges = Json::array();
+  for (const PictureEdge& edge : picture.edges) {
+    edges.push_back({{"from", edge.from.value()},
+                     {"to", edge.to.value()},
+                     {"why", safe(edge.why)},
+                     {"cycle", edge.in_cycle}});
+  }
+  Json exits = Json::array();
+  for (const PictureExit& exit : picture.exits) {
+    exits.push_back({{"from", exit.from.value()}, {"text", safe(exit.text, kNameColumns)}});
+  }
+  return {{"nodes", nodes}, {"edges", edges}, {"exits", exits}, {"left_out", picture.left_out}};
+}
+
+Json lane_json(const Lane& lane, const Clock& clock) {
+  Json spans = Json::array();
+  for (const LaneSpan& span : lane.spans) {
+    Json each = {clock(span.start), clock(span.end), span.kind, span.text, span.open ? 1 : 0};
+    if (!span.released_by.empty()) each.push_back(span.released_by);
+    spans.push_back(std::move(each));
+  }
+  Json marks = Json::array();
+  for (const LaneMark& mark : lane.marks) marks.push_back({clock(mark.at), mark.kind, mark.text});
+  return {
+      {"role", lane.role},        {"pid", lane.pid.value()},
+      {"tid", lane.tid.value()},  {"name", lane.name},
+      {"born", clock(lane.born)}, {"ended", lane.ended ? Json(clock(*lane.ended)) : Json(nullptr)},
+      {"spans", spans},           {"marks", marks}};
+}
+
+std::string_view kind_of(model::WaitKind kind) {
+  switch (kind) {
+    case model::WaitKind::kFutex:
+    case model::WaitKind::kThreadJoin:
+    case model::WaitKind::kFileLock:
+    case model::WaitKind::kSemaphore:
+      return "lock";
+    case model::WaitKind::kChildWait:
+    case model::WaitKind::kVfork:
+      return "child";
+    case model::WaitKind::kMultiplex:
+      return "poll";
+    case model::WaitKind::kSleep:
+      return "sleep";
+    case model::WaitKind::kSignalWait:
+    case model::WaitKind::kStopped:
+    case model::WaitKind::kOther:
+      return "call";
+    default:
+      return "io";
+  }
+}
+
+// Without a trace: what each thread of the trees waited for when it was looked at. Since when is
+// not known of every wait; it then fills all of the time shown, which is at least that of the look.
+std::vector<Lane> lanes_of(const model::Snapshot& snapshot, base::Nanoseconds look) {
+  constexpr std::size_t kMost = 300;
+  std::vector<Member> members = members_of(snapshot, true);
+  if (members.size() > kMost) members.resize(kMost);
+  base::Instant zero{snapshot.taken_at.since_boot - look};
+  for (const Member& member : members) {
+    zero = std::min(zero, member.thread->waiting_since.value_or(zero));
+  }
+  std::vector<Lane> lanes;
+  for (const Member& member : members) {
+    const model::Thread& thread = *member.thread;
+    Lane lane;
+    lane.pid = member.process->pid;
+    lane.tid = thread.tid;
+    lane.role = safe(member.process->role, kNameColumns);
+    lane.name = safe(thread.name.empty() ? thread.comm : thread.name, kNameColumns);
+    lane.born = zero;
+    if (thread.wait.kind != model::WaitKind::kRunning) {
+      const std::string unknown = thread.waiting_since ? "" : ", since when is not known";
+      lane.spans.push_back({thread.waiting_since.value_or(zero),
+                            snapshot.taken_at,
+                            kind_of(thread.wait.kind),
+                            wait_text(thread) + unknown,
+                            true,
+                            {}});
+    }
+    lanes.push_back(std::move(lane));
+  }
+  return lanes;
+}
+
+// What the runtime calls a thread says more than what the kernel does.
+void name_lanes(const model::Report& report, std::vector<Lane>& lanes) {
+  if (!report.snapshot) return;
+  for (Lane& lane : lanes) {
+    const model::Process* process = nullptr;
+    const model::Thread* thread = report.snapshot->find_thread(lane.tid, &process);
+    // The number may have been another thread's before.
+    if (thread == nullptr || process->pid != lane.pid || thread->name.empty()) continue;
+    if (lane.tid == base::main_thread(lane.pid)) continue;  // "MainThread" tells no program
+    if (lane.ended && *lane.ended < report.snapshot->taken_at) continue;
+    lane.name = safe(thread->name, kNameColumns);
+  }
+}
+
+// In a script element nothing may look like its end.
+std::string script_data(const Json& data) {
+  std::string out;
+  for (const char byte : data.dump(-1, ' ', false, Json::error_handler_t::replace)) {
+    if (byte == '<') {
+      out += "\\u003c";
+    } else {
+      out += byte;
+    }
+  }
+  return out;
+}
+
+std::string findings_html(const model::Report& report, const std::vector<Told>& findings,
+                          const Subject& subject) {
+  std::string out;
+  std::size_t number = 0;
+  for (const Told& told : findings) {
+    const model::Finding& finding = *told.finding;
+    const bool error = severity_of(told) == Severity::kError;
+    out += fmt::format(
+        "<article class=\"finding {}\" id=\"finding-{}\" data-tid=\"{}\" tabindex=\"0\">\n"
+        "<h3>{}</h3>\n",
+        error ? "error" : "warning", number, finding.tid,
+        // The first verdict is the page's heading.
+        xml_text(number == 0
+                     ? fmt::format("{} ({})", safe(finding.rule), to_string(finding.certainty))
+                     : verdict_text(told)));
+    ++number;
+    if (const auto place = source_place(report, finding, subject)) {
+      out += fmt::format("<p class=\"place\">at <code>{}:{}</code></p>\n", xml_text(place->file),
+                         place->line);
+    }
+    if (!finding.remedy.empty()) {
+      out +=
+          fmt::format("<p class=\"remedy\"><b>Remedy</b> {}</p>\n", xml_text(safe(finding.remedy)));
+    }
+    out += fmt::format("<details{}><summary>The whole story</summary><pre>{}</pre></details>\n",
+                       number == 1 ? " open" : "", xml_text(finding_story(report, told)));
+    out += "</article>\n";
+  }
+  return out;
+}
+
+// Every {{name}} of the template once; what is put in is not looked at again.
+std::string fill(std::string_view page,
+                 const std::vector<std::pair<std::string_view, std::string>>& values) {
+  std::string out;
+  for (;;) {
+    const std::size_t at = page.find("{{");
+    out += page.substr(0, at);
+    if (at == page.npos) return out;
+    const std::size_t end = page.find("}}", at);
+    const std::string_view name = page.substr(at + 2, end - at - 2);
+    const auto value =
+        std::ranges::find(values, name, &std::pair<std::string_view, std::string>::first);
+    if (value != values.end()) out += value->second;
+    page.remove_prefix(end + 2);
+  }
+}
+
+}  // namespace
+
+std::string html_report(const model::Report& report, const Subject& subject,
+                        const TraceLanes* lanes) {
+  const std::vector<Told> findings = told_findings(report);
+  std::vector<Lane> rows;
+  base::Instant zero = report.taken_at;
+  TraceLanes::LeftOut left_out;
+  if (lanes != nullptr) {
+    rows = lanes->lanes();
+    zero = lanes->zero();
+    left_out = lanes->left_out();
+  } else if (report.snapshot) {
+    constexpr base::Nanoseconds kLeast = std::chrono::milliseconds{10};
+    rows = lanes_of(*report.snapshot, std::max(kLeast, report.look ? report.look->took : kLeast));
+    for (const Lane& row : rows) zero = std::min(zero, row.born);
+  }
+  name_lanes(report, rows);
+  const Clock clock(zero);
+  Json data = {{"from", 0.0}, {"to", std::max(1.0, clock(report.taken_at))}};
+  data["findings"] = Json::array();
+  for (const Told& told : findings) data["findings"].push_back(finding_json(report, told, clock));
+  data["graph"] = graph_json(report);
+  data["lanes"] = Json::array();
+  for (const Lane& row : rows) data["lanes"].push_back(lane_json(row, clock));
+  data["left_out"] = {
+      {"lanes", left_out.lanes}, {"spans", left_out.spans}, {"marks", left_out.marks}};
+
+  const std::string command =
+      "stucktrace " + subject.command + " " + command_text(subject.words, kCommandColumns);
+  std::string verdict = findings.empty() ? calm_sentence(report) : verdict_text(findings.front());
+  std::string_view state = findings.empty()                                    ? "calm"
+                           : severity_of(findings.front()) == Severity::kError ? "error"
+                                                                               : "warning";
+  if (!subject.failure.empty()) {
+    verdict = "The trace did not come to its end: " + safe(subject.failure) + ". " + verdict;
+    if (findings.empty()) state = "warning";
+  }
+  std::string unseen;
+  for (const std::string& sentence : unseen_sentences(report)) {
+    unseen += fmt::format("<li>{}</li>\n", xml_text(safe(sentence)));
+  }
+  if (!unseen.empty()) unseen = "<h2>Could not see</h2>\n<ul>\n" + unseen + "</ul>\n";
+  return fill(kPageHtml, {{"title", xml_text(command)},
+                          {"style", std::string(kPageCss)},
+                          {"state", std::string(state)},
+                          {"verdict", xml_text(verdict)},
+                          {"command", xml_text(command)},
+                          {"when", xml_text(iso_time(report.taken_wall - subject.took))},
+                          {"took", xml_text(base::human_duration(subject.took))},
+                          {"version", xml_text(report.tool_version)},
+                          {"host", xml_text(report.host)},
+                          {"findings", findings_html(report, findings, subject)},
+                          {"unseen", unseen},
+                          {"data", script_data(data)},
+                          {"script", std::string(kGraphJs) + std::string(kTimelineJs)}});
+}
+
+}  // namespace stucktrace::render

@@ -1,0 +1,248 @@
+#include "tracer/render/perfetto_trace.h"
+
+#include <fmt/format.h>
+
+#include <protozero/pbf_writer.hpp>
+
+#include "syscalls/decode.h"
+#include "tracer/render/escape.h"
+#include "tracer/render/finding_text.h"
+
+namespace stucktrace::render {
+namespace {
+
+using model::Call;
+using model::Event;
+using protozero::pbf_tag_type;
+using protozero::pbf_writer;
+
+// Field numbers of perfetto's protos/perfetto/trace/ (trace.proto, trace_packet.proto,
+// clock_snapshot.proto, track_event/*.proto).
+namespace tag {
+constexpr pbf_tag_type kPacket = 1;  // Trace
+constexpr pbf_tag_type kClockSnapshot = 6;
+constexpr pbf_tag_type kTimestamp = 8;
+constexpr pbf_tag_type kSequence = 10;
+constexpr pbf_tag_type kTrackEvent = 11;
+constexpr pbf_tag_type kTrackDescriptor = 60;
+constexpr pbf_tag_type kClock = 1;  // ClockSnapshot
+constexpr pbf_tag_type kClockId = 1;
+constexpr pbf_tag_type kClockTime = 2;
+constexpr pbf_tag_type kUuid = 1;  // TrackDescriptor
+constexpr pbf_tag_type kProcess = 3;
+constexpr pbf_tag_type kThread = 4;
+constexpr pbf_tag_type kParentUuid = 5;
+constexpr pbf_tag_type kPid = 1;  // ProcessDescriptor, ThreadDescriptor
+constexpr pbf_tag_type kTid = 2;
+constexpr pbf_tag_type kCommandLine = 2;
+constexpr pbf_tag_type kProcessName = 6;
+constexpr pbf_tag_type kThreadName = 5;
+constexpr pbf_tag_type kAnnotation = 4;  // TrackEvent
+constexpr pbf_tag_type kType = 9;
+constexpr pbf_tag_type kTrack = 11;
+constexpr pbf_tag_type kCategory = 22;
+constexpr pbf_tag_type kName = 23;
+constexpr pbf_tag_type kFlow = 47;
+constexpr pbf_tag_type kFlowEnd = 48;
+constexpr pbf_tag_type kText = 6;  // DebugAnnotation
+constexpr pbf_tag_type kKey = 10;
+}  // namespace tag
+
+enum class Type : std::int32_t { kBegin = 1, kEnd = 2, kInstant = 3 };
+
+constexpr std::uint32_t kSequenceId = 1;
+constexpr std::size_t kTextLimit = 256;
+// Uuids of threads count tasks from 1; those of processes lie beyond.
+constexpr std::uint64_t kProcessUuids = std::uint64_t{1} << 32U;
+
+std::uint64_t nanoseconds(base::Nanoseconds time) {
+  return time.count() < 0 ? 0 : static_cast<std::uint64_t>(time.count());
+}
+
+// Builds one packet and hands it out, with the frame that makes the file one Trace message.
+template <class Body>
+void packet(const ByteSink& sink, Body body) {
+  std::string bytes;
+  pbf_writer whole(bytes);
+  {
+    pbf_writer content(whole, tag::kPacket);
+    body(content);
+    content.add_uint32(tag::kSequence, kSequenceId);
+  }
+  sink(bytes);
+}
+
+template <class Body>
+void track_event(const ByteSink& sink, base::Instant at, std::uint64_t track, Type type,
+                 Body body) {
+  packet(sink, [&](pbf_writer& content) {
+    content.add_uint64(tag::kTimestamp, nanoseconds(at.since_boot));
+    pbf_writer event(content, tag::kTrackEvent);
+    event.add_enum(tag::kType, static_cast<std::int32_t>(type));
+    event.add_uint64(tag::kTrack, track);
+    body(event);
+  });
+}
+
+// Protobuf strings are UTF-8.
+std::string utf8(std::string_view raw) {
+  return terminal_text(raw, kTextLimit);
+}
+
+void annotate(pbf_writer& event, std::string_view key, std::string_view text) {
+  pbf_writer annotation(event, tag::kAnnotation);
+  annotation.add_string(tag::kText, terminal_text(text, kSentenceLimit));
+  annotation.add_string(tag::kKey, utf8(key));
+}
+
+}  // namespace
+
+PerfettoTrace::PerfettoTrace(const model::TraceHeader& header, ByteSink sink)
+    : sink_(std::move(sink)), last_(header.started) {
+  constexpr std::uint32_t kRealtime = 1;
+  constexpr std::uint32_t kMonotonic = 3;
+  constexpr std::uint32_t kBoottime = 6;  // what packets are in unless they say otherwise
+  packet(sink_, [&](pbf_writer& content) {
+    pbf_writer snapshot(content, tag::kClockSnapshot);
+    const auto clock = [&](std::uint32_t id, base::Nanoseconds time) {
+      pbf_writer one(snapshot, tag::kClock);
+      one.add_uint32(tag::kClockId, id);
+      one.add_uint64(tag::kClockTime, nanoseconds(time));
+    };
+    clock(kBoottime, header.started.since_boot);
+    clock(kMonotonic, header.started.since_boot);
+    clock(kRealtime, header.started_wall);
+  });
+}
+
+std::uint64_t PerfettoTrace::track(base::Tid tid, bool renamed) {
+  const model::TaskTree::Task* task = tasks_.find(tid);
+  if (task == nullptr) return 0;
+  const std::uint64_t thread = task->index + 1;
+  const std::uint64_t process = kProcessUuids + static_cast<std::uint64_t>(task->process_number);
+  const std::string role = tasks_.process_role(task->pid);
+  if (described_.insert(process).second || (renamed && task->thread_number == 1)) {
+    const model::TaskTree::Task* main = tasks_.find(base::main_thread(task->pid));
+    packet(sink_, [&](pbf_writer& content) {
+      pbf_writer descriptor(content, tag::kTrackDescriptor);
+      descriptor.add_uint64(tag::kUuid, process);
+      pbf_writer about(descriptor, tag::kProcess);
+      about.add_int32(tag::kPid, task->pid.value());
+      if (main != nullptr) {
+        for (const std::string& word : main->argv) about.add_string(tag::kCommandLine, utf8(word));
+      }
+      about.add_string(tag::kProcessName,
+                       role + " " + utf8(main != nullptr ? main->comm : task->comm));
+    });
+  }
+  if (described_.insert(thread).second || renamed) {
+    packet(sink_, [&](pbf_writer& content) {
+      pbf_writer descriptor(content, tag::kTrackDescriptor);
+      descriptor.add_uint64(tag::kUuid, thread);
+      descriptor.add_uint64(tag::kParentUuid, process);
+      pbf_writer about(descriptor, tag::kThread);
+      about.add_int32(tag::kPid, task->pid.value());
+      about.add_int32(tag::kTid, tid.value());
+      about.add_string(tag::kThreadName, tasks_.role(tid) + " " + utf8(task->comm));
+    });
+  }
+  return thread;
+}
+
+void PerfettoTrace::begin(const Call& call) {
+  const std::uint64_t on = track(call.tid);
+  const auto decoded = syscalls::decode(call.raw, std::nullopt, call.memory);
+  open_[call.tid] = on;
+  track_event(sink_, call.start, on, Type::kBegin, [&](pbf_writer& event) {
+    event.add_string(tag::kCategory, "syscall");
+    event.add_string(tag::kName, decoded.name);
+    for (const syscalls::Argument& argument : decoded.args) {
+      annotate(event, argument.name, syscalls::to_text(argument.value, kTextLimit));
+    }
+  });
+}
+
+void PerfettoTrace::end(const Call& call) {
+  const auto at = open_.find(call.tid);
+  if (at == open_.end()) begin(call);  // its enter was lost
+  const std::uint64_t on = open_[call.tid];
+  open_.erase(call.tid);
+  if (const auto release = releases_.of(call, fds_)) {
+    const std::string by = tasks_.role(release->by);
+    ++flows_;
+    instant(release->at, release->by, "release", "releases " + tasks_.role(call.tid), flows_);
+    instant(*call.end, call.tid, "release", "released by " + by, flows_, true);
+  }
+  track_event(sink_, call.end.value_or(last_), on, Type::kEnd, [&](pbf_writer& event) {
+    if (!call.result) return;
+    annotate(event, "result",
+             call.result->is_error ? syscalls::error_name(call.result->value)
+                                   : fmt::format("{}", call.result->value));
+  });
+}
+
+void PerfettoTrace::instant(base::Instant at, base::Tid tid, std::string_view category,
+                            std::string_view name, std::uint64_t flow, bool flow_ends) {
+  track_event(sink_, at, track(tid), Type::kInstant, [&](pbf_writer& event) {
+    event.add_string(tag::kCategory, std::string(category));
+    event.add_string(tag::kName, utf8(name));
+    if (flow != 0) event.add_fixed64(flow_ends ? tag::kFlowEnd : tag::kFlow, flow);
+  });
+}
+
+// An exec ends the calls of the other threads without a word.
+void PerfettoTrace::end_orphans(base::Instant at) {
+  std::erase_if(open_, [&](const auto& item) {
+    if (calls_.open_call(item.first) != nullptr) return false;
+    track_event(sink_, at, item.second, Type::kEnd, [](pbf_writer&) {});
+    return true;
+  });
+}
+
+void PerfettoTrace::on_event(const Event& event) {
+  last_ = event.at;
+  tasks_.observe(event);
+  releases_.observe(event, fds_);
+  if (const auto call = calls_.observe(event)) end(*call);
+  if (std::holds_alternative<model::SyscallEnter>(event.data)) {
+    if (const Call* call = calls_.open_call(event.tid)) begin(*call);
+  } else if (const auto* stop = std::get_if<model::SignalStop>(&event.data)) {
+    instant(event.at, event.tid, "signal", syscalls::signal_name(stop->signo));
+  } else if (const auto* exec = std::get_if<model::Exec>(&event.data)) {
+    end_orphans(event.at);
+    track(event.tid, true);
+    instant(event.at, event.tid, "life", "runs " + command_text(exec->argv, kTextLimit));
+  } else if (std::holds_alternative<model::TaskSeen>(event.data)) {
+    track(event.tid, true);
+  } else if (const auto* exit = std::get_if<model::TaskExit>(&event.data)) {
+    instant(event.at, event.tid, "life",
+            exit->signaled ? "is killed by " + syscalls::signal_name(exit->code)
+                           : fmt::format("exits with status {}", exit->code));
+  }
+  fds_.observe(event);
+}
+
+void PerfettoTrace::finding(const model::FindingRecord& record) {
+  const model::Finding& finding = record.finding;
+  const base::Instant at = record.resolved_at.value_or(std::max(record.first_reported, last_));
+  const std::string name =
+      record.resolved_at
+          ? fmt::format("was stuck: {}", finding.rule)
+          : fmt::format("STUCK ({}): {}", to_string(finding.certainty), finding.rule);
+  track_event(sink_, at, track(finding.tid), Type::kInstant, [&](pbf_writer& event) {
+    event.add_string(tag::kCategory, "finding");
+    event.add_string(tag::kName, utf8(name));
+    annotate(event, "headline", finding.headline);
+    for (std::size_t i = 0; i < finding.chain.size(); ++i) {
+      annotate(event, fmt::format("chain {}", i + 1), link_sentence(finding.chain[i]));
+    }
+    if (!finding.remedy.empty()) annotate(event, "remedy", finding.remedy);
+    if (!record.resolved_by.empty()) annotate(event, "resolved by", record.resolved_by);
+  });
+}
+
+void PerfettoTrace::close() {
+  for (const Call& call : calls_.close()) end(call);
+}
+
+}  // namespace stucktrace::render

@@ -1,0 +1,163 @@
+#include "tracer/render/sarif_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "tracer/render/escape.h"
+#include "tracer/render/finding_place.h"
+#include "tracer/render/finding_text.h"
+#include "tracer/render/told_finding.h"
+#include "tracer/render/wall_time.h"
+
+namespace stucktrace::render {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// A relative reference (RFC 3986): what is no unreserved character or slash is escaped. A colon in
+// the first segment would read as a scheme.
+std::string uri(std::string_view path) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
+  std::string out;
+  for (const char byte : path) {
+    if (kPlain.find(byte) != kPlain.npos) {
+      out += byte;
+    } else {
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(byte));
+    }
+  }
+  return out;
+}
+
+std::string safe(std::string_view raw) {
+  return terminal_text(raw, kSentenceLimit);
+}
+
+Json logical_location(const model::Report& report, base::Pid pid, base::Tid tid) {
+  std::string name = fmt::format("pid {}", pid);
+  if (report.snapshot) {
+    if (const model::Process* process = report.snapshot->find(pid)) {
+      name = safe(process->role.empty() ? process->comm : process->role + " " + process->comm);
+    }
+  }
+  const bool main = tid.value() == pid.value();
+  return {{"name", main ? name : fmt::format("{}, thread {}", name, tid)},
+          {"kind", main ? "process" : "thread"}};
+}
+
+Json physical_location(const SourcePlace& place) {
+  return {{"artifactLocation", {{"uri", uri(place.file)}, {"uriBaseId", "SRCROOT"}}},
+          {"region", {{"startLine", place.line}}}};
+}
+
+Json location(const model::Report& report, const model::Finding& finding, const Subject& subject) {
+  Json out = Json::object();
+  const auto place = source_place(report, finding, subject);
+  if (place) out["physicalLocation"] = physical_location(*place);
+  out["logicalLocations"] = Json::array({logical_location(report, finding.pid, finding.tid)});
+  return out;
+}
+
+Json chain_locations(const model::Report& report, const model::Finding& finding) {
+  Json list = Json::array();
+  for (const model::ChainLink& link : finding.chain) {
+    list.push_back(
+        {{"id", list.size()},
+         {"logicalLocations", Json::array({logical_location(report, link.pid, link.tid)})},
+         {"message", {{"text", link_sentence(link)}}}});
+  }
+  return list;
+}
+
+// The frames of the chain, as the diagnosis chose them.
+Json stacks(const model::Finding& finding) {
+  Json list = Json::array();
+  for (const model::ChainLink& link : finding.chain) {
+    if (link.frames.empty()) continue;
+    Json frames = Json::array();
+    for (const std::string& frame : link.frames) {
+      frames.push_back(
+          {{"location",
+            {{"logicalLocations", Json::array({{{"fullyQualifiedName", safe(frame)}}})}}},
+           {"threadId", link.tid.value()}});
+    }
+    list.push_back({{"message", {{"text", safe(link.who)}}}, {"frames", frames}});
+  }
+  return list;
+}
+
+Json result(const model::Report& report, const Told& told, const Subject& subject,
+            std::size_t rule_index) {
+  const model::Finding& finding = *told.finding;
+  std::string text = verdict_text(told);
+  if (!finding.remedy.empty()) text += "\n\nRemedy: " + safe(finding.remedy);
+  Json out = {{"ruleId", safe(finding.rule)},
+              {"ruleIndex", rule_index},
+              {"level", severity_of(told) == Severity::kError ? "error" : "warning"},
+              {"message", {{"text", text}}},
+              {"locations", Json::array({location(report, finding, subject)})}};
+  if (!finding.chain.empty()) out["relatedLocations"] = chain_locations(report, finding);
+  if (Json frames = stacks(finding); !frames.empty()) out["stacks"] = std::move(frames);
+  out["partialFingerprints"] = {{"stucktraceFinding/v1", safe(finding_name(report, finding))}};
+  out["properties"] = {{"certainty", to_string(finding.certainty)},
+                       {"resolved", told.resolved()},
+                       {"story", finding_story(report, told)}};
+  return out;
+}
+
+Json rule(std::string_view id) {
+  Json out = {{"id", safe(id)}};
+  if (const std::string_view sentence = rule_sentence(id); !sentence.empty()) {
+    out["shortDescription"] = {{"text", sentence}};
+    out["help"] = {{"text", fmt::format("{} The result's message tells what to change; stucktrace "
+                                        "replay shows the trace, if it was recorded.",
+                                        sentence)}};
+  }
+  return out;
+}
+
+Json invocation(const model::Report& report, const Subject& subject) {
+  constexpr std::size_t kCommandColumns = 1000;
+  Json out = {{"executionSuccessful", subject.failure.empty()},
+              {"commandLine", "stucktrace " + subject.command + " " +
+                                  command_text(subject.words, kCommandColumns)},
+              {"startTimeUtc", iso_time(report.taken_wall - subject.took)},
+              {"endTimeUtc", iso_time(report.taken_wall)}};
+  if (!subject.failure.empty()) {
+    out["toolExecutionNotifications"] =
+        Json::array({{{"level", "error"}, {"message", {{"text", safe(subject.failure)}}}}});
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string sarif_report(const model::Report& report, const Subject& subject) {
+  const std::vector<Told> findings = told_findings(report);
+  std::map<std::string, std::size_t> indices;
+  Json rules = Json::array();
+  Json results = Json::array();
+  for (const Told& told : findings) {
+    const auto [at, fresh] = indices.try_emplace(told.finding->rule, rules.size());
+    if (fresh) rules.push_back(rule(told.finding->rule));
+    results.push_back(result(report, told, subject, at->second));
+  }
+  const Json run = {
+      {"tool",
+       {{"driver",
+         {{"name", "stucktrace"}, {"version", report.tool_version}, {"rules", std::move(rules)}}}}},
+      {"invocations", Json::array({invocation(report, subject)})},
+      {"columnKind", "unicodeCodePoints"},
+      {"results", std::move(results)}};
+  const Json log = {{"$schema", "https://json.schemastore.org/sarif-2.1.0.json"},
+                    {"version", "2.1.0"},
+                    {"runs", Json::array({run})}};
+  return log.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace stucktrace::render

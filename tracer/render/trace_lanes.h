@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "tracer/model/fd_tracker.h"
+#include "tracer/model/task_tree.h"
+#include "tracer/model/timeline.h"
+#include "tracer/render/call_text.h"
+#include "tracer/render/release_finder.h"
+#include "tracer/render/trace_writer.h"
+
+namespace stucktrace::render {
+
+// What a thread was in, for how long.
+struct LaneSpan {
+  base::Instant start;
+  base::Instant end;
+  std::string_view kind;    // "io", "lock", "child", "poll", "sleep", "call"
+  std::string text;         // the call; safe for a terminal
+  bool open = false;        // had not ended when the trace did, or the thread died in it
+  std::string released_by;  // role of who ended the wait, "" unknown
+};
+
+// Something that happened to a thread, or that it did, at one instant.
+struct LaneMark {
+  base::Instant at;
+  std::string_view kind;  // "says", "life", "signal"
+  std::string text;       // safe for a terminal
+};
+
+// One thread from its beginning to its end.
+struct Lane {
+  base::Pid pid;
+  base::Tid tid;
+  std::string role;  // "P2.T1"
+  std::string name;  // comm; safe for a terminal
+  base::Instant born;
+  std::optional<base::Instant> ended;
+  std::vector<LaneSpan> spans;  // by start
+  std::vector<LaneMark> marks;  // by time
+};
+
+// The trace as one lane a thread, collected while events go by. Bounded: of more calls than are
+// kept the longest stay, of more marks and threads the first.
+class TraceLanes final : public TraceWriter {
+ public:
+  struct Limits {
+    std::size_t lanes = 500;
+    std::size_t spans = 20'000;
+    std::size_t marks = 4'000;
+  };
+  struct LeftOut {
+    std::size_t lanes = 0;
+    std::size_t spans = 0;
+    std::size_t marks = 0;
+  };
+
+  explicit TraceLanes(base::Instant zero) : TraceLanes(zero, Limits{}) {}
+  TraceLanes(base::Instant zero, Limits limits)
+      : zero_(zero), last_(zero), limits_(limits), words_(tasks_, fds_, false, kTextLimit) {}
+
+  TraceLanes(const TraceLanes&) = delete;
+  TraceLanes& operator=(const TraceLanes&) = delete;
+
+  void on_event(const model::Event& event) override;
+  void finding(const model::FindingRecord&) override {}  // the report has them
+  void close() override;
+
+  base::Instant zero() const { return zero_; }
+  base::Instant last() const { return last_; }
+  // By role: processes in the order they came. After close().
+  std::vector<Lane> lanes() const;
+  const LeftOut& left_out() const { return left_out_; }
+
+ private:
+  static constexpr std::size_t kTextLimit = 80;
+
+  Lane* lane(base::Tid tid);
+  void span(const model::Call& call);
+  void said(const model::Call& call);
+  void mark(base::Tid tid, base::Instant at, std::string_view kind, std::string text);
+  void prune();
+
+  base::Instant zero_;
+  base::Instant last_;
+  Limits limits_;
+  model::TaskTree tasks_;
+  model::FdTracker fds_;
+  model::CallPairer calls_;
+  ReleaseFinder releases_;
+  CallText words_;
+  std::vector<Lane> lanes_;
+  std::unordered_map<std::size_t, std::size_t> of_task_;  // by index in the tree: place in lanes_
+  std::size_t spans_ = 0;
+  std::size_t marks_ = 0;
+  base::Nanoseconds shortest_kept_{};
+  LeftOut left_out_;
+};
+
+}  // namespace stucktrace::render
