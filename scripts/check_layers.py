@@ -37,7 +37,7 @@ THIRD_PARTY = {
     "curses.h": ["cli"],
     "nlohmann/": ["render", "cli"],
     "protozero/": ["record", "render"],
-    "libmnl/": ["kernel"],
+    "netlink/": ["kernel"],
     "seccomp": ["kernel"],
     "libunwind": ["unwind"],
     "elfutils/": ["unwind"],

@@ -93,7 +93,7 @@ note=
 say "clang-tidy: $((total - left_out)) of $total sources checked ($scope)$note"
 
 if command -v shellcheck >/dev/null; then
-  mapfile -t shell_scripts < <(grep -lE '^#!.*\b(ba)?sh\b' scripts/* .ci/* 2>/dev/null || true)
+  mapfile -t shell_scripts < <(grep -lE '^#!.*\b(ba)?sh\b' scripts/* scripts/ci/* .ci/* 2>/dev/null || true)
   shellcheck -x --source-path=SCRIPTDIR "${shell_scripts[@]}" scripts/lib.sh \
     scripts/completions/stucktrace.bash || failed=1
 fi

@@ -3,12 +3,17 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <libmnl/libmnl.h>
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netlink/attr.h>
+#include <netlink/errno.h>
+#include <netlink/handlers.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <netlink/socket.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -31,14 +36,26 @@ using model::ResourceKind;
 // A listener bounds its own queue; more names than this come from nothing sane.
 constexpr std::size_t kMaxQueuedClients = 65536;
 
-struct CloseSocket {
-  void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+struct FreeSocket {
+  void operator()(nl_sock* socket) const { nl_socket_free(socket); }
 };
-using NetlinkSocket = std::unique_ptr<mnl_socket, CloseSocket>;
+using NetlinkSocket = std::unique_ptr<nl_sock, FreeSocket>;
+
+// The library has codes of its own in place of errno.
+base::Failure netlink_error(const char* operation, int code) {
+  base::Error error;
+  if (code == -NLE_PERM || code == -NLE_NOACCESS) error.kind = base::ErrorKind::kDenied;
+  if (code == -NLE_OPNOTSUPP) error.kind = base::ErrorKind::kUnsupported;
+  error.operation = fmt::format("{}: {}", operation, nl_geterror(code));
+  return base::Failure{std::move(error)};
+}
 
 base::Result<NetlinkSocket> open_here() {
-  NetlinkSocket socket{mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC)};
-  if (!socket) return base::system_error("open a sock_diag socket", base::Errno::last());
+  NetlinkSocket socket{nl_socket_alloc()};
+  if (!socket) return base::system_error("open a sock_diag socket", base::Errno{ENOMEM});
+  if (const int code = nl_connect(socket.get(), NETLINK_SOCK_DIAG); code < 0) {
+    return netlink_error("open a sock_diag socket", code);
+  }
   return socket;
 }
 
@@ -59,23 +76,23 @@ base::Result<NetlinkSocket> open_in(const std::string& namespace_path) {
 }
 
 template <class T>
-std::optional<T> attribute_value(const nlattr* attribute) {
-  if (mnl_attr_get_payload_len(attribute) < sizeof(T)) return std::nullopt;
+std::optional<T> attribute_value(nlattr* attribute) {
+  if (static_cast<std::size_t>(nla_len(attribute)) < sizeof(T)) return std::nullopt;
   T value;
-  std::memcpy(&value, mnl_attr_get_payload(attribute), sizeof(T));
+  std::memcpy(&value, nla_data(attribute), sizeof(T));
   return value;
 }
 
-std::string unix_name(const nlattr* attribute) {
-  std::string_view name{static_cast<const char*>(mnl_attr_get_payload(attribute)),
-                        mnl_attr_get_payload_len(attribute)};
+std::string unix_name(nlattr* attribute) {
+  std::string_view name{static_cast<const char*>(nla_data(attribute)),
+                        static_cast<std::size_t>(nla_len(attribute))};
   // An abstract name begins with a NUL and may hold more; a path ends at its first one (unix(7)).
   if (name.starts_with('\0')) return "@" + std::string{name.substr(1)};
   return std::string{name.substr(0, name.find('\0'))};
 }
 
-void read_unix_attribute(const nlattr* attribute, SocketInfo& socket) {
-  switch (mnl_attr_get_type(attribute)) {
+void read_unix_attribute(nlattr* attribute, SocketInfo& socket) {
+  switch (nla_type(attribute)) {
     case UNIX_DIAG_NAME:
       socket.local = unix_name(attribute);
       break;
@@ -92,8 +109,8 @@ void read_unix_attribute(const nlattr* attribute, SocketInfo& socket) {
       break;
     case UNIX_DIAG_ICONS: {
       const std::size_t count = std::min<std::size_t>(
-          mnl_attr_get_payload_len(attribute) / sizeof(std::uint32_t), kMaxQueuedClients);
-      const auto* bytes = static_cast<const char*>(mnl_attr_get_payload(attribute));
+          static_cast<std::size_t>(nla_len(attribute)) / sizeof(std::uint32_t), kMaxQueuedClients);
+      const auto* bytes = static_cast<const char*>(nla_data(attribute));
       for (std::size_t i = 0; i < count; ++i) {
         std::uint32_t inode = 0;
         std::memcpy(&inode, bytes + i * sizeof inode, sizeof inode);
@@ -106,24 +123,31 @@ void read_unix_attribute(const nlattr* attribute, SocketInfo& socket) {
   }
 }
 
-int on_unix_row(const nlmsghdr* header, void* table) {
-  if (mnl_nlmsg_get_payload_len(header) < sizeof(unix_diag_msg)) return MNL_CB_OK;
-  unix_diag_msg message;
-  std::memcpy(&message, mnl_nlmsg_get_payload(header), sizeof message);
+// What follows the netlink header of a row; nullopt where it is shorter than it must be.
+template <class Row>
+std::optional<Row> row_of(nlmsghdr* header) {
+  if (nlmsg_valid_hdr(header, sizeof(Row)) == 0) return std::nullopt;
+  Row row;
+  std::memcpy(&row, nlmsg_data(header), sizeof row);
+  return row;
+}
+
+int on_unix_row(nl_msg* told, void* table) {
+  nlmsghdr* header = nlmsg_hdr(told);
+  const auto row = row_of<unix_diag_msg>(header);
+  if (!row) return NL_OK;
   SocketInfo socket;
   socket.kind = ResourceKind::kUnixSocket;
-  socket.inode = message.udiag_ino;
-  socket.listening = message.udiag_state == TCP_LISTEN;
-  socket.stream = message.udiag_type != SOCK_DGRAM;
-  const auto* end = static_cast<const char*>(mnl_nlmsg_get_payload_tail(header));
-  const auto* attribute =
-      static_cast<const nlattr*>(mnl_nlmsg_get_payload_offset(header, sizeof message));
-  while (mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const char*>(attribute)))) {
+  socket.inode = row->udiag_ino;
+  socket.listening = row->udiag_state == TCP_LISTEN;
+  socket.stream = row->udiag_type != SOCK_DGRAM;
+  nlattr* attribute = nlmsg_attrdata(header, sizeof *row);
+  int left = nlmsg_attrlen(header, sizeof *row);
+  for (; nla_ok(attribute, left) != 0; attribute = nla_next(attribute, &left)) {
     read_unix_attribute(attribute, socket);
-    attribute = mnl_attr_next(attribute);
   }
   static_cast<SocketTable*>(table)->add(std::move(socket));
-  return MNL_CB_OK;
+  return NL_OK;
 }
 
 // "127.0.0.1:80"; an IPv4-mapped IPv6 address reads as the IPv4 one, since the other end of the
@@ -140,67 +164,54 @@ std::string endpoint(int family, const std::uint32_t (&address)[4], std::uint16_
   return fmt::format("[{}]:{}", text.data(), ntohs(port));
 }
 
-int on_tcp_row(const nlmsghdr* header, void* table) {
-  if (mnl_nlmsg_get_payload_len(header) < sizeof(inet_diag_msg)) return MNL_CB_OK;
-  inet_diag_msg message;
-  std::memcpy(&message, mnl_nlmsg_get_payload(header), sizeof message);
+int on_tcp_row(nl_msg* told, void* table) {
+  const auto row = row_of<inet_diag_msg>(nlmsg_hdr(told));
+  if (!row) return NL_OK;
   SocketInfo socket;
   socket.kind = ResourceKind::kTcpSocket;
-  socket.inode = message.idiag_inode;
-  socket.listening = message.idiag_state == TCP_LISTEN;
+  socket.inode = row->idiag_inode;
+  socket.listening = row->idiag_state == TCP_LISTEN;
   // A socket whose owner has closed it has no inode either, but is no connection to be accepted.
-  const bool can_await_accept = message.idiag_state == TCP_ESTABLISHED ||
-                                message.idiag_state == TCP_CLOSE_WAIT ||
-                                message.idiag_state == TCP_SYN_RECV;
-  if (socket.inode == 0 && !can_await_accept) return MNL_CB_OK;
-  socket.local = endpoint(message.idiag_family, message.id.idiag_src, message.id.idiag_sport);
-  if (message.id.idiag_dport != 0) {
-    socket.remote = endpoint(message.idiag_family, message.id.idiag_dst, message.id.idiag_dport);
+  const bool can_await_accept = row->idiag_state == TCP_ESTABLISHED ||
+                                row->idiag_state == TCP_CLOSE_WAIT ||
+                                row->idiag_state == TCP_SYN_RECV;
+  if (socket.inode == 0 && !can_await_accept) return NL_OK;
+  socket.local = endpoint(row->idiag_family, row->id.idiag_src, row->id.idiag_sport);
+  if (row->id.idiag_dport != 0) {
+    socket.remote = endpoint(row->idiag_family, row->id.idiag_dst, row->id.idiag_dport);
   }
-  socket.receive_queue = message.idiag_rqueue;
-  socket.send_queue = message.idiag_wqueue;
+  socket.receive_queue = row->idiag_rqueue;
+  socket.send_queue = row->idiag_wqueue;
   static_cast<SocketTable*>(table)->add(std::move(socket));
-  return MNL_CB_OK;
+  return NL_OK;
 }
 
 template <class Request>
-base::Result<void> dump(mnl_socket* socket, const Request& request, unsigned sequence,
-                        mnl_cb_t on_row, SocketTable& table) {
-  std::array<char, 256> out{};
-  nlmsghdr* header = mnl_nlmsg_put_header(out.data());
-  header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  header->nlmsg_seq = sequence;
-  std::memcpy(mnl_nlmsg_put_extra_header(header, sizeof request), &request, sizeof request);
-  if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0) {
-    return base::system_error("ask sock_diag", base::Errno::last());
-  }
-  std::vector<char> in(64U << 10U);
-  while (true) {
-    const ssize_t got = mnl_socket_recvfrom(socket, in.data(), in.size());
-    if (got < 0) return base::system_error("read sock_diag", base::Errno::last());
-    const int outcome = mnl_cb_run(in.data(), static_cast<std::size_t>(got), sequence,
-                                   mnl_socket_get_portid(socket), on_row, &table);
-    if (outcome == MNL_CB_STOP) return {};
-    if (outcome < 0) return base::system_error("sock_diag", base::Errno::last());
-  }
+base::Result<void> dump(nl_sock* socket, Request request, nl_recvmsg_msg_cb_t on_row,
+                        SocketTable& table) {
+  nl_socket_modify_cb(socket, NL_CB_VALID, NL_CB_CUSTOM, on_row, &table);
+  int code = nl_send_simple(socket, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request, sizeof request);
+  if (code < 0) return netlink_error("ask sock_diag", code);
+  // Takes in all parts of the answer; sockets that come or go meanwhile are no error.
+  code = nl_recvmsgs_default(socket);
+  if (code < 0 && code != -NLE_DUMP_INTR) return netlink_error("read sock_diag", code);
+  return {};
 }
 
-base::Result<void> dump_unix(mnl_socket* socket, SocketTable& table) {
+base::Result<void> dump_unix(nl_sock* socket, SocketTable& table) {
   unix_diag_req request{};
   request.sdiag_family = AF_UNIX;
   request.udiag_states = ~0U;
   request.udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_ICONS | UDIAG_SHOW_RQLEN;
-  return dump(socket, request, 1, on_unix_row, table);
+  return dump(socket, request, on_unix_row, table);
 }
 
-base::Result<void> dump_tcp(mnl_socket* socket, std::uint8_t family, unsigned sequence,
-                            SocketTable& table) {
+base::Result<void> dump_tcp(nl_sock* socket, std::uint8_t family, SocketTable& table) {
   inet_diag_req_v2 request{};
   request.sdiag_family = family;
   request.sdiag_protocol = IPPROTO_TCP;
   request.idiag_states = ~(1U << TCP_TIME_WAIT);
-  return dump(socket, request, sequence, on_tcp_row, table);
+  return dump(socket, request, on_tcp_row, table);
 }
 
 std::string_view port_of(std::string_view local) {
@@ -269,16 +280,14 @@ base::Result<SocketTable> SocketTable::read(const std::string& namespace_path) {
   const auto socket = open_in(namespace_path);
   if (!socket) return std::unexpected(socket.error());
   // The kernel accepts ten seconds of silence from nobody; a dump is never that long.
-  timeval limit{.tv_sec = 2, .tv_usec = 0};
-  const int fd = mnl_socket_get_fd(socket->get());
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  if (mnl_socket_bind(socket->get(), 0, MNL_SOCKET_AUTOPID) < 0) {
-    return base::system_error("bind sock_diag", base::Errno::last());
-  }
+  const timeval limit{.tv_sec = 2, .tv_usec = 0};
+  ::setsockopt(nl_socket_get_fd(socket->get()), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  constexpr std::size_t kMessageBytes = 64U << 10U;
+  nl_socket_set_msg_buf_size(socket->get(), kMessageBytes);
   SocketTable table;
   const auto unix_part = dump_unix(socket->get(), table);
-  const auto tcp4_part = dump_tcp(socket->get(), AF_INET, 2, table);
-  const auto tcp6_part = dump_tcp(socket->get(), AF_INET6, 3, table);
+  const auto tcp4_part = dump_tcp(socket->get(), AF_INET, table);
+  const auto tcp6_part = dump_tcp(socket->get(), AF_INET6, table);
   if (!unix_part && !tcp4_part && !tcp6_part) return std::unexpected(unix_part.error());
   table.pair_tcp();
   return table;
