@@ -88,10 +88,23 @@ constexpr std::array kWaitingFrames{
 // modules without a file (<frozen importlib>).
 bool is_own_code(const model::PythonFrame& frame) {
   if (frame.file.empty() || frame.file.front() == '<') return false;
-  if (frame.file.find("-packages/") != std::string::npos) return true;
-  const bool library = frame.file.find("/lib/python") != std::string::npos ||
-                       frame.file.find("/lib64/python") != std::string::npos;
-  return !library;
+  for (const std::string_view folder : {"/lib/python", "/lib64/python"}) {
+    const std::size_t at = frame.file.find(folder);
+    const std::size_t version = at + folder.size();
+    if (at == std::string::npos || version >= frame.file.size()) continue;
+    if (frame.file[version] >= '0' && frame.file[version] <= '9') return false;
+  }
+  return true;
+}
+
+// The innermost frame of what the program's author wrote; else of what was installed beside it.
+std::vector<model::PythonFrame>::const_iterator find_own(
+    const std::vector<model::PythonFrame>& frames) {
+  const auto own = std::ranges::find_if(frames, is_own_code);
+  if (own != frames.end()) return own;
+  return std::ranges::find_if(frames, [](const model::PythonFrame& frame) {
+    return frame.file.find("-packages/") != std::string::npos;
+  });
 }
 
 bool is_exit_frame(const model::PythonFrame& frame) {
@@ -113,7 +126,7 @@ std::vector<std::size_t> telling_indexes(const std::vector<model::PythonFrame>& 
   choose(0);
   if (const auto exit = std::ranges::find_if(frames, is_exit_frame); exit != frames.end()) {
     choose(index_of(exit));
-  } else if (const auto own = std::ranges::find_if(frames, is_own_code); own != frames.end()) {
+  } else if (const auto own = find_own(frames); own != frames.end()) {
     choose(index_of(own));
     if (own != frames.begin()) choose(index_of(own) - 1);
   }
@@ -175,7 +188,7 @@ std::string frame_place(const model::PythonFrame& frame) {
 }
 
 std::optional<model::PythonFrame> own_frame(const model::Thread& thread) {
-  const auto own = std::ranges::find_if(thread.python, is_own_code);
+  const auto own = find_own(thread.python);
   return own == thread.python.end() ? std::nullopt : std::optional{*own};
 }
 

@@ -18,14 +18,17 @@ model::OnFutex* only_futex(model::Thread& thread) {
   return std::get_if<model::OnFutex>(&thread.wait.on.front());
 }
 
-// The futex is the one that the join sleeps on. 3.13 joins on a word of the thread's own stack; the
-// other thing it may sleep for there is the interpreter's lock, for 5 ms at a time.
+// The futex is the one that the join sleeps on. From 3.13 on that is a word of the thread's own
+// stack not far from its top, where neither the interpreter's lock nor one of the allocator's can
+// be.
 bool sleeps_for(const model::Thread& thread, const model::OnFutex& on,
                 const PythonAwaitedEnd& end) {
-  constexpr base::Nanoseconds kShort = std::chrono::milliseconds{20};
+  constexpr std::uint64_t kNear = std::uint64_t{16} << 10U;
   if (on.role != model::OnFutex::Role::kUnknown) return false;
   if (end.futex != 0) return on.address.value() == end.futex;
-  return !thread.wait.timeout || *thread.wait.timeout > kShort;
+  if (!thread.syscall) return false;
+  const std::uint64_t top = thread.syscall->stack_pointer;
+  return on.address.value() >= top && on.address.value() - top < kNear;
 }
 
 const model::Thread* thread_of(const model::Process& process, const RuntimeThreads& runtime,
@@ -39,28 +42,37 @@ const model::Thread* thread_of(const model::Process& process, const RuntimeThrea
   return alive ? &*thread : nullptr;
 }
 
-// The process that `of` calls `number`: a child, or, where all have one numbering, anybody. One that
-// has ended and was not waited for yet counts: that is what the wait would find.
+// Its pid as `of`'s pid namespace numbers it; NSpid runs from ours inwards.
+std::int32_t number_for(const model::Process& of, const model::Process& other) {
+  const std::size_t depth = of.ns_pids.size();
+  if (depth < 2) return other.pid.value();
+  return other.ns_pids.size() < depth ? -1 : other.ns_pids[depth - 1];
+}
+
+const model::Process* find(std::span<model::Process* const> processes, base::Pid pid) {
+  const auto at = std::ranges::find(processes, pid, &model::Process::pid);
+  return at == processes.end() ? nullptr : *at;
+}
+
+// A child, or a grandchild that multiprocessing's fork server made; any other process with that
+// number has it by chance. One that has ended and was not waited for yet counts: that is what the
+// wait would find.
 const model::Process* process_of(std::span<model::Process* const> processes,
                                  const model::Process& of, std::int32_t number) {
-  const model::Process* found = nullptr;
   for (const model::Process* other : processes) {
-    if (other->pid == of.pid) continue;
-    const bool nested = of.ns_pids.size() > 1;
-    const std::int32_t own = nested && other->ns_pids.size() == of.ns_pids.size()
-                                 ? other->ns_pids.back()
-                                 : other->pid.value();
-    if (own != number) continue;
-    if (other->parent == of.pid) return other;
-    if (!nested) found = other;
+    if (other->pid == of.pid || number_for(of, *other) != number) continue;
+    const model::Process* parent = find(processes, other->parent);
+    const bool grandchild = parent != nullptr && parent->parent == of.pid;
+    if (other->parent == of.pid || grandchild) return other;
   }
-  return found;
+  return nullptr;
 }
 
 void name_end(std::span<model::Process* const> processes, const RuntimeThreads& runtime,
               const model::Process& process, const PythonThread& known, model::Thread& thread) {
   const PythonAwaitedEnd& end = *known.awaited_end;
   if (end.frame >= thread.python.size()) return;
+  if (thread.wait.kind == model::WaitKind::kRunning) return;  // it may be about to wait for another
   model::AwaitedEnd named;
   named.object = end.object;
   named.frame = thread.python[end.frame];

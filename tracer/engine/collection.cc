@@ -180,7 +180,10 @@ model::Thread Collection::read_thread(ProcessDraft& draft, base::Tid tid, Thread
     }
     const bool settled = has_ended(sample.pulse.state) || thread.wait.kind == WaitKind::kRunning ||
                          stands_still(procfs_, pid, tid, sample.pulse);
-    if (settled) return thread;
+    if (settled) {
+      if (thread.wait.kind != WaitKind::kRunning) pulses_.insert_or_assign(tid, sample.pulse);
+      return thread;
+    }
     auto again = sample_thread(procfs_, pid, tid);
     if (!again || attempt == kRetries) {
       // It moves, or has just ended: either way it waits for nothing.
@@ -190,6 +193,18 @@ model::Thread Collection::read_thread(ProcessDraft& draft, base::Tid tid, Thread
       return thread;
     }
     sample = std::move(*again);
+  }
+}
+
+void Collection::drop_waits_of_the_past(model::Process& process) const {
+  for (model::Thread& thread : process.threads) {
+    const auto before = pulses_.find(thread.tid);
+    // Naps are told apart by what comes between them.
+    if (before == pulses_.end() || thread.wait.kind == WaitKind::kSleep) continue;
+    if (has_ended(thread.state)) continue;
+    if (stands_still(procfs_, process.pid, thread.tid, before->second)) continue;
+    thread.wait = {};
+    thread.wait.kind = WaitKind::kRunning;
   }
 }
 

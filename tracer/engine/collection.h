@@ -24,6 +24,8 @@ class Collection {
   bool read_tree();
   // Waits of everything read so far, and of the processes that may end one of them, and so on.
   void read_waits();
+  // Makes a wait that ended while other things were read (stacks) none: they are not of it.
+  void drop_waits_of_the_past(model::Process& process) const;
   void read_resources();
   void read_output();
   // True when the time limit has passed.
@@ -60,7 +62,8 @@ class Collection {
   ProcessCache cache_;
   ResourceReader resources_;
   std::map<base::Pid, std::unique_ptr<ProcessDraft>> drafts_;
-  std::deque<base::Pid> unread_;  // drafts whose waits are still to be read
+  std::map<base::Tid, Pulse> pulses_;  // what each wait held for
+  std::deque<base::Pid> unread_;       // drafts whose waits are still to be read
   std::map<base::Pid, std::vector<base::Pid>> by_parent_;
   bool by_parent_read_ = false;
   bool fifo_openers_found_ = false;

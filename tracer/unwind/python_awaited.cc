@@ -63,6 +63,8 @@ std::optional<PythonAwaitedEnd> PythonAwaited::thread_end(std::uint64_t thread) 
   const auto name = objects_.text(objects_.attribute(thread, old ? "_Thread__name" : "_name"));
   end.object = name.value_or("Thread");
   end.futex = lock_word(objects_.attribute(thread, "_tstate_lock"));  // 3.4 to 3.12
+  // Without it nothing ties what the thread sleeps on to this join.
+  if (!old && objects_.layout().version() < 313 && end.futex == 0) return std::nullopt;
   return end;
 }
 
@@ -126,7 +128,10 @@ std::optional<PythonAwaitedEnd> PythonAwaited::find(std::uint64_t interpreter,
     // Up to 3.12 join() itself sleeps in nothing but what stands further in.
     if (at == 0 && objects_.layout().version() < 313) return std::nullopt;
     end = thread_end(stacks_.local(chain[at], "self"));
-    if (end && waiter != 0) end->futex = waiter;
+    if (end && objects_.layout().major < 3) {
+      if (waiter == 0) return std::nullopt;
+      end->futex = waiter;
+    }
   } else if (is(frames[at], kShutdown) && at == 0) {
     end = at_exit(interpreter, chain[at]);
   } else if (is(frames[at], kProcessJoin)) {

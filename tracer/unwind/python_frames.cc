@@ -330,7 +330,7 @@ base::Result<PythonProcess> read_python(base::Pid pid,
     }
   }
   pages.forget();
-  const auto holder = python_gil_holder(objects, images, interpreters.front());
+  const auto holder = python_gil_holder(objects, images, interpreters.back());
   for (std::size_t at = 0; at < subjects.size(); at += kBatch) {
     const std::size_t count = std::min(kBatch, subjects.size() - at);
     read_batch(look, std::span{subjects}.subspan(at, count));
@@ -343,7 +343,7 @@ base::Result<PythonProcess> read_python(base::Pid pid,
   sort_tasks(result.interpreter.tasks);
   pages.forget();
   result.interpreter.gil_holder =
-      settled_holder(holder, python_gil_holder(objects, images, interpreters.front()), subjects);
+      settled_holder(holder, python_gil_holder(objects, images, interpreters.back()), subjects);
   for (Subject& subject : subjects) result.threads.push_back(std::move(subject.thread));
   sort_threads(result.threads, pid);
   return result;

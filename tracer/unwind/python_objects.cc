@@ -187,16 +187,21 @@ void PythonObjects::each_member(std::uint64_t set,
                                 const std::function<bool(std::uint64_t)>& visit) const {
   if (!is_a(set, "set") && !is_a(set, "frozenset")) return;
   const std::uint64_t mask = read_word(memory_, plus(set, layout_.set_mask));
-  if (mask >= kMaxPythonEntries) return;
+  // A set that grows has up to ten places for a member.
+  constexpr std::uint64_t kMostPlaces = std::uint64_t{1} << 21U;
+  if (mask >= kMostPlaces) return;
   struct Entry {
     std::uint64_t key, hash;
   };
-  std::vector<Entry> entries(mask + 1);
-  const auto out = std::as_writable_bytes(std::span{entries});
+  constexpr std::uint64_t kBlock = 4096;
   const std::uint64_t table = read_word(memory_, plus(set, layout_.set_table));
-  if (memory_.read(base::RemoteAddr{table}, out) != out.size()) return;
-  for (const Entry& entry : entries) {
-    if (entry.key != 0 && !visit(entry.key)) return;
+  for (std::uint64_t from = 0; from <= mask; from += kBlock) {
+    std::vector<Entry> entries(std::min(kBlock, mask + 1 - from));
+    const auto out = std::as_writable_bytes(std::span{entries});
+    if (memory_.read(base::RemoteAddr{table + from * sizeof(Entry)}, out) != out.size()) return;
+    for (const Entry& entry : entries) {
+      if (entry.key != 0 && !visit(entry.key)) return;
+    }
   }
 }
 

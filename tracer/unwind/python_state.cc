@@ -235,16 +235,24 @@ std::vector<PythonThreadState> list_python_threads(const PythonObjects& objects,
   return threads;
 }
 
+namespace {
+std::optional<bool> is_set(const syscalls::RemoteMemory& memory, std::uint64_t address) {
+  std::uint64_t word = 0;
+  if (!memory.read_value(base::RemoteAddr{address}, word)) return std::nullopt;
+  return word != 0;
+}
+}  // namespace
+
 std::optional<bool> is_finalizing(const PythonObjects& objects,
                                   std::span<const PythonImage> images) {
   const PythonLayout& layout = objects.layout();
   if (layout.runtime_finalizing >= 0) {
     const std::uint64_t runtime = runtime_of(images);
     if (runtime == 0) return std::nullopt;
-    return read_word(objects.memory(), plus(runtime, layout.runtime_finalizing)) != 0;
+    return is_set(objects.memory(), plus(runtime, layout.runtime_finalizing));
   }
   for (const PythonImage& image : images) {
-    if (image.finalizing != 0) return read_word(objects.memory(), image.finalizing) != 0;
+    if (image.finalizing != 0) return is_set(objects.memory(), image.finalizing);
   }
   return std::nullopt;
 }

@@ -11,8 +11,9 @@
 namespace stucktrace::unwind {
 namespace {
 
-constexpr std::size_t kMaxChain = 256;
-constexpr int kAfterHead = 16;  // the first field of an object
+constexpr std::size_t kMaxChain = 64;
+constexpr std::size_t kMaxFramesOfAll = 20'000;  // with their texts this is what a look may hold
+constexpr int kAfterHead = 16;                   // the first field of an object
 
 std::uint64_t plus(std::uint64_t address, int offset) {
   return address + static_cast<std::uint64_t>(offset);
@@ -142,11 +143,13 @@ PythonTasks::All PythonTasks::read(std::uint64_t interpreter) {
   const std::uint64_t module = python_module(objects_, interpreter, "asyncio.tasks");
   if (module == 0) return all;
   std::unordered_set<std::uint64_t> seen;
+  std::size_t frames = 0;
   const auto add = [&](std::uint64_t address) {
     if (!is_task(address) || !seen.insert(address).second) return true;
-    if (all.tasks.size() >= kMaxPythonTasks) {
+    if (all.tasks.size() >= kMaxPythonTasks || frames >= kMaxFramesOfAll) {
       ++all.more;
     } else if (auto task = read_at(address)) {
+      frames += task->task.frames.size();
       all.tasks.push_back(std::move(*task));
     }
     return true;

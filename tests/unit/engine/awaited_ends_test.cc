@@ -101,15 +101,26 @@ TEST_F(JoinOf, AThreadThatHasEndedIsNotWaitedFor) {
   EXPECT_FALSE(one.threads[0].awaited_end);
 }
 
-TEST_F(JoinOf, WithoutAKnownWordAShortLimitIsTheInterpretersLock) {
+TEST_F(JoinOf, WithoutAKnownWordItIsOneOfTheOwnStack) {
   awaits(one, 0).pthread = 0x200;
   sleeps(one.threads[0], kWord);
-  one.threads[0].wait.timeout = 5ms;
+  name();
+  EXPECT_FALSE(one.threads[0].awaited_end) << "its stack is not known";
+  one.threads[0].syscall.emplace().stack_pointer = kWord + 0x10;
   name();
   EXPECT_FALSE(one.threads[0].awaited_end);
-  one.threads[0].wait.timeout = 5s;
+  one.threads[0].syscall->stack_pointer = kWord - 0x10000;
+  name();
+  EXPECT_FALSE(one.threads[0].awaited_end) << "far up: somebody else's";
+  one.threads[0].syscall->stack_pointer = kWord - 0x200;
   name();
   ASSERT_TRUE(one.threads[0].awaited_end);
+}
+
+TEST_F(JoinOf, WhoRunsWaitsForNobody) {
+  one.threads[0].wait.kind = model::WaitKind::kRunning;
+  name();
+  EXPECT_FALSE(one.threads[0].awaited_end);
 }
 
 TEST_F(AwaitedEnds, OfAProcessIsThatOfAChildOfThatNumber) {
@@ -127,6 +138,37 @@ TEST_F(AwaitedEnds, OfAProcessIsThatOfAChildOfThatNumber) {
   EXPECT_EQ(one.threads[0].awaited_end->process, base::Pid{11});
   ASSERT_TRUE(other.threads[0].awaited_end);
   EXPECT_EQ(other.threads[0].awaited_end->process, base::Pid{21});
+}
+
+TEST_F(AwaitedEnds, AChildDeeperInNamespacesHasTheNumberItsParentSees) {
+  model::Process& one = process(10, 1, {10, 4});
+  process(11, 10, {11, 7, 1});
+  process(12, 10, {12, 8, 7});
+  thread(one, 10, 0x100);
+  awaits(one, 0).pid = 7;
+  name();
+  ASSERT_TRUE(one.threads[0].awaited_end);
+  EXPECT_EQ(one.threads[0].awaited_end->process, base::Pid{11});
+}
+
+TEST_F(AwaitedEnds, AStrangerWithTheNumberIsNotWaitedFor) {
+  model::Process& one = process(10, 1);
+  process(11, 1);
+  thread(one, 10, 0x100);
+  awaits(one, 0).pid = 11;
+  name();
+  EXPECT_FALSE(one.threads[0].awaited_end);
+}
+
+TEST_F(AwaitedEnds, AForkServersChildCounts) {
+  model::Process& one = process(10, 1);
+  process(11, 10);
+  process(12, 11);
+  thread(one, 10, 0x100);
+  awaits(one, 0).pid = 12;
+  name();
+  ASSERT_TRUE(one.threads[0].awaited_end);
+  EXPECT_EQ(one.threads[0].awaited_end->process, base::Pid{12});
 }
 
 TEST_F(AwaitedEnds, OfAProcessThatIsNotThereIsNotNamed) {

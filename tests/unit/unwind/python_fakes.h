@@ -39,7 +39,7 @@ class FakeSpace final : public syscalls::RemoteMemory {
     if (after == blocks_.begin()) return 0;
     const auto& [start, bytes] = *std::prev(after);
     const std::uint64_t offset = address.value() - start;
-    if (offset >= bytes.size()) return 0;
+    if (offset >= bytes.size() || out.empty()) return 0;
     const std::size_t count = std::min<std::size_t>(out.size(), bytes.size() - offset);
     std::memcpy(out.data(), bytes.data() + offset, count);
     return count;
