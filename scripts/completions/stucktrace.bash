@@ -24,7 +24,7 @@ _stucktrace() {
   local common='--json --color --quiet --verbose --help'
   local reports='--junit --sarif --html'
   local tracing='--output --stuck-after --settle --announce --attach-mode --payload'
-  tracing+=' --summary --placement --fast-idle'
+  tracing+=' --summary --placement --fast-idle --ring'
   local command='' place=0 index
   COMPREPLY=()
 

@@ -33,6 +33,7 @@ complete -c stucktrace -n true -l color -x -a 'auto always never' -d Colours
 
 set -l tracing '__fish_seen_subcommand_from run attach demo'
 complete -c stucktrace -n $tracing -s o -l output -r -F -d 'Record to a file'
+complete -c stucktrace -n $tracing -l ring -x -a '16M 64M 256M' -d 'Keep the last part of the recording'
 complete -c stucktrace -n $tracing -s e -x -a 'trace=all trace=none' -d 'What becomes visible'
 complete -c stucktrace -n $tracing -l stuck-after -x -d 'Look into waits this old'
 complete -c stucktrace -n $tracing -l announce -x -d 'Output that announces completion'

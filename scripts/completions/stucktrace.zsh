@@ -45,6 +45,7 @@ _stucktrace() {
   )
   tracing=(
     '(-o --output)'{-o+,--output=}'[record to a file]:file:_files'
+    '--ring=[keep the last part of the recording]:size:(16M 64M 256M)'
     '-e+[what becomes visible]:trace=SET:'
     '--stuck-after=[look into waits this old]:time:'
     '--settle=[time between the samples]:time:'

@@ -7,6 +7,8 @@
 #include <algorithm>
 
 #include "tracer/cli/version.h"
+#include "tracer/record/ring_writer.h"
+#include "tracer/record/writer.h"
 #include "tracer/render/summary_table.h"
 #include "tracer/render/text_report.h"
 
@@ -14,6 +16,12 @@ namespace stucktrace::cli {
 namespace {
 // How far behind the tracee the session may be and still count as up to date.
 constexpr base::Nanoseconds kInStep = std::chrono::milliseconds{50};
+
+base::Result<std::unique_ptr<record::Sink>> open_recording(const Settings& settings,
+                                                           const model::TraceHeader& header) {
+  if (settings.ring_bytes == 0) return record::Writer::create(settings.record_path, header);
+  return record::RingWriter::create(settings.record_path, header, settings.ring_bytes);
+}
 }  // namespace
 
 std::string host_description() {
@@ -49,7 +57,7 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
     header.own_pid = ::getpid();
     header.stuck_after = settings.diagnosis.stuck_after;
     header.announce = settings.diagnosis.announce;
-    auto writer = record::Writer::create(settings.record_path, header);
+    auto writer = open_recording(settings, header);
     if (!writer) return base::Failure{writer.error()};
     session->writer_ = std::move(*writer);
   }

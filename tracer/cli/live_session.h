@@ -18,7 +18,7 @@
 #include "tracer/engine/tracer.h"
 #include "tracer/model/call_summary.h"
 #include "tracer/model/task_tree.h"
-#include "tracer/record/writer.h"
+#include "tracer/record/sink.h"
 #include "tracer/render/text_timeline.h"
 #include "tracer/render/trace_lanes.h"
 
@@ -111,7 +111,7 @@ class LiveSession final {
   const base::Clock& clock_;
   base::Log& log_;
   std::unique_ptr<Analysis> analysis_;
-  std::unique_ptr<record::Writer> writer_;
+  std::unique_ptr<record::Sink> writer_;
   std::unique_ptr<render::TextTimeline> timeline_;
   std::unique_ptr<render::TraceLanes> lanes_;
   Output* timeline_out_ = nullptr;

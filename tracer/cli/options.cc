@@ -60,7 +60,12 @@ void add_diagnosis_options(CLI::App& app, CommonOptions& options) {
 }
 
 void add_tracing_options(CLI::App& app, CommonOptions& options) {
-  app.add_option("-o,--output", options.record_path, "record the trace to FILE (see replay)");
+  auto* output =
+      app.add_option("-o,--output", options.record_path, "record the trace to FILE (see replay)");
+  app.add_option("--ring", options.ring_bytes,
+                 "keep the last SIZE (64M) of the recording, and what findings refer to")
+      ->transform(CLI::AsSizeValue(false))
+      ->needs(output);
   app.add_option("-e", options.trace_set,
                  "trace=SET: calls to trace and show: names, %class, /regex/, all, ! inverts");
   app.add_flag("-c,--summary", options.summary,
@@ -182,6 +187,7 @@ base::Result<Settings> check(const CommonOptions& options) {
     settings.chosen_set = true;
   }
   settings.record_path = options.record_path;
+  settings.ring_bytes = options.ring_bytes;
   settings.json = !options.json.empty();
   if (options.json != "-") settings.json_path = options.json;
   settings.junit_path = options.junit;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,9 +23,10 @@ namespace stucktrace::cli {
 // What the words on the command line were, before anything is checked. One struct for all commands
 // that look at something; each adds the groups it understands.
 struct CommonOptions {
-  std::string record_path;  // -o
-  std::string json;         // --json gives "-", --json=FILE the path, "" none
-  std::string trace_set;    // -e trace=SET
+  std::string record_path;       // -o
+  std::uint64_t ring_bytes = 0;  // --ring
+  std::string json;              // --json gives "-", --json=FILE the path, "" none
+  std::string trace_set;         // -e trace=SET
   std::string stuck_after = "1s";
   std::string settle = "200ms";
   std::vector<std::string> announce;
@@ -60,6 +62,7 @@ struct Settings {
   diagnose::Settings diagnosis;
   base::Nanoseconds settle{};
   std::string record_path;
+  std::uint64_t ring_bytes = 0;  // 0: all is kept
   bool json = false;
   std::string json_path;
   std::string junit_path;

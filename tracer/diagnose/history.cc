@@ -9,22 +9,6 @@ namespace {
 
 using model::ResourceKind;
 
-// Where input comes from that makes a program work. Files are left out: an interpreter on its way
-// out still reads modules.
-bool is_input(const model::FdEntry& entry) {
-  switch (entry.resource.kind) {
-    case ResourceKind::kPipe:
-    case ResourceKind::kFifo:
-    case ResourceKind::kUnixSocket:
-    case ResourceKind::kTcpSocket:
-    case ResourceKind::kTty:
-    case ResourceKind::kPtyMaster:
-      return true;
-    default:
-      return entry.fd == 0;
-  }
-}
-
 bool can_be_shared(const model::FdEntry& entry) {
   switch (entry.resource.kind) {
     case ResourceKind::kPipe:
@@ -127,7 +111,7 @@ void History::note_input(const model::Call& call) {
   for (const syscalls::PolledFd& moved : syscalls::io_fds(call.raw)) {
     if (!moved.read) continue;
     const model::FdEntry* entry = fds_.find(call.pid, moved.fd);
-    if (entry != nullptr && is_input(*entry)) detector(call.pid).retract();
+    if (entry != nullptr && model::is_work(*entry)) detector(call.pid).retract();
   }
 }
 

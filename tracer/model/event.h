@@ -29,6 +29,9 @@ struct TaskSeen {
   std::vector<std::string> argv;  // likewise
   std::vector<FdEntry> fds;       // of the process, main thread only; empty if unreadable
   bool at_attach = false;         // existed before us
+  // Its role, where what came before is missing (TraceState): 1.. as in "P2.T1"; 0 elsewhere.
+  std::uint32_t process_number = 0;
+  std::uint32_t thread_number = 0;
 };
 
 enum class NewTaskKind : std::uint8_t { kFork, kVfork, kThread, kCloneProcess };

@@ -58,6 +58,28 @@ bool result_is_new_fd(Sys call) {
 
 }  // namespace
 
+bool is_work(const FdEntry& entry) {
+  switch (entry.resource.kind) {
+    case ResourceKind::kPipe:
+    case ResourceKind::kFifo:
+    case ResourceKind::kUnixSocket:
+    case ResourceKind::kTcpSocket:
+    case ResourceKind::kTty:
+    case ResourceKind::kPtyMaster:
+      return true;
+    default:
+      return entry.fd == 0;
+  }
+}
+
+std::vector<FdEntry> FdTracker::entries(base::Pid pid) const {
+  std::vector<FdEntry> all;
+  if (const Table* own = table(pid)) {
+    for (const auto& [fd, entry] : own->entries) all.push_back(entry);
+  }
+  return all;
+}
+
 const FdTracker::Table* FdTracker::table(base::Pid pid) const {
   const auto at = tables_.find(pid);
   return at == tables_.end() ? nullptr : at->second.get();

@@ -19,6 +19,8 @@ class FdTracker {
   void observe(const Event& event);
 
   const FdEntry* find(base::Pid pid, int fd) const;
+  // By number; empty for a process never seen.
+  std::vector<FdEntry> entries(base::Pid pid) const;
   // Live processes whose table has this resource open for any of `mode`'s directions.
   std::vector<Holder> holders(const ResourceId& resource, FdMode mode) const;
   // The descriptor is 1 or 2, or shows the same resource as the process's 1 or 2, or is a tty.
@@ -44,5 +46,9 @@ class FdTracker {
   // Processes whose table is known from a TaskSeen that no NewTask preceded.
   std::unordered_set<base::Pid> unclaimed_;
 };
+
+// Input read there makes a program work. Files are left out: an interpreter on its way out still
+// reads modules.
+bool is_work(const FdEntry& entry);
 
 }  // namespace stucktrace::model

@@ -82,6 +82,16 @@ TaskTree::Task& TaskTree::add(base::Tid tid, base::Pid pid, base::Instant at) {
   return task;
 }
 
+// As they were counted before the beginning was lost.
+void TaskTree::number(Task& task, const TaskSeen& seen) {
+  constexpr std::uint32_t kMost = 1U << 30U;  // of a foreign recording
+  Process& process = processes_[task.pid];
+  task.process_number = process.number = static_cast<int>(std::min(seen.process_number, kMost));
+  task.thread_number = static_cast<int>(std::min(seen.thread_number, kMost));
+  process.highest_thread = std::max(process.highest_thread, task.thread_number);
+  process_count_ = std::max(process_count_, process.number);
+}
+
 void TaskTree::seen(const Event& event, const TaskSeen& seen) {
   Task* task = nullptr;
   if (const auto at = latest_.find(event.tid); at != latest_.end()) {
@@ -97,6 +107,7 @@ void TaskTree::seen(const Event& event, const TaskSeen& seen) {
   if (task == nullptr) {
     task = &add(event.tid, event.pid, event.at);
     unclaimed_.insert(event.tid);
+    if (seen.process_number > 0) number(*task, seen);
   }
   const bool is_main = event.tid == base::main_thread(event.pid);
   if (is_main && seen.parent) task->parent = seen.parent;

@@ -61,6 +61,7 @@ class TaskTree {
   Task& add(base::Tid tid, base::Pid pid, base::Instant at);
   void end(Task& task, base::Instant at);
   void forget(std::size_t index);
+  void number(Task& task, const TaskSeen& seen);
   void seen(const Event& event, const TaskSeen& seen);
   void made(const Event& event, const NewTask& made);
   void executed(const Event& event, const Exec& exec);

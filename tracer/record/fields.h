@@ -161,6 +161,8 @@ struct Fields<model::TaskSeen> {
     archive(5, seen.argv);
     archive(6, seen.fds);
     archive(7, seen.at_attach);
+    archive(8, seen.process_number);
+    archive(9, seen.thread_number);
   }
 };
 

@@ -58,6 +58,7 @@ void Writer::flush() {
     const ssize_t written = ::write(file_.get(), rest.data(), rest.size());
     if (written >= 0) {
       rest.remove_prefix(static_cast<std::size_t>(written));
+      written_ += static_cast<std::uint64_t>(written);
       continue;
     }
     const base::Errno code = base::Errno::last();

@@ -9,14 +9,12 @@
 #include "tracer/base/unique_fd.h"
 #include "tracer/model/event.h"
 #include "tracer/record/codec.h"
+#include "tracer/record/sink.h"
 
 namespace stucktrace::record {
 
-// Writes a recording (FORMAT.md). A failing write never disturbs the trace: recording stops, the
-// first error is kept, later events are dropped. Nothing here throws or raises a signal by itself;
-// the caller ignores SIGPIPE (and SIGXFSZ) if the path may be a pipe or a limited file. One thread
-// at a time.
-class Writer final : public model::EventSink {
+// Writes a recording (FORMAT.md).
+class Writer final : public Sink {
  public:
   // Creates PATH with mode 0600 (a recording may hold program output), or empties an existing
   // file, and writes the header at once, so that an unusable path or a full disk shows before the
@@ -29,14 +27,11 @@ class Writer final : public model::EventSink {
   Writer& operator=(const Writer&) = delete;
 
   void on_event(const model::Event& event) override;
-  // Hands everything up to the last event to the kernel.
-  void flush();
-  // Marks the clean end and closes the file; the first error of the whole recording, if any. Later
-  // calls of any kind change nothing.
-  base::Result<void> finish();
+  void flush() override;
+  base::Result<void> finish() override;
+  std::optional<base::Error> failure() const override { return failure_; }
 
-  // The error that stopped the recording.
-  std::optional<base::Error> failure() const { return failure_; }
+  std::uint64_t bytes() const { return written_ + buffer_.size(); }
   // Events in the recording so far.
   std::uint64_t events() const { return events_; }
 
@@ -50,6 +45,7 @@ class Writer final : public model::EventSink {
   EventEncoder encoder_;
   std::string buffer_;  // whole frames only
   std::uint64_t events_ = 0;
+  std::uint64_t written_ = 0;  // bytes
   std::optional<base::Error> failure_;
 };
 

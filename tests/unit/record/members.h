@@ -22,7 +22,7 @@ namespace stucktrace::record {
 
 STUCKTRACE_MEMBERS(model::TraceHeader, a, b, c, d, e, f, g, h, i, j, k)
 STUCKTRACE_MEMBERS(model::Event, a, b, c, d, e)
-STUCKTRACE_MEMBERS(model::TaskSeen, a, b, c, d, e, f, g)
+STUCKTRACE_MEMBERS(model::TaskSeen, a, b, c, d, e, f, g, h, i)
 STUCKTRACE_MEMBERS(model::NewTask, a, b, c)
 STUCKTRACE_MEMBERS(model::SyscallEnter, a, b, c, d, e, f)
 STUCKTRACE_MEMBERS(model::SyscallExit, a, b, c, d, e, f)
