@@ -280,6 +280,44 @@ class ToldToEnd(Limits):
         self.assert_gone("deaf", "main")
 
 
+    def test_what_is_ignored_tells_nobody_to_end(self):
+        """nohup: a signal that is blocked is queued even if it is ignored."""
+        words = [STUCKTRACE, "run", "-q", "--deadline", "1h", "--",
+                 *self.program(TELL + "tell('main'); os.read(0, 1); tell('over')")]
+        reading, writing = os.pipe()
+        tool = subprocess.Popen(
+            words, stdin=reading, stderr=subprocess.DEVNULL, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        os.close(reading)
+        self.addCleanup(tool.kill)
+        self.assertTrue(wait_until(lambda: self.told("main")))
+        tool.send_signal(signal.SIGHUP)
+        os.close(writing)
+        self.assertEqual(tool.wait(PATIENCE), 0)
+        self.assertTrue(self.told("over"))
+
+    def test_after_the_commands_end_it_is_for_those_left_behind(self):
+        """The command's number is nobody's any more."""
+        with Background([STUCKTRACE, "run", "-q", "--", *self.program(LEAVES, SLEEP)],
+                        stderr=subprocess.DEVNULL) as run:
+            self.assertTrue(wait_until(lambda: self.told("left")))
+            left = self.pid_of("left")
+            # Orphans are adopted by somebody else once their parent has been waited for.
+            self.assertTrue(wait_until(lambda: parent_of(left) not in children_of(run.pid)))
+            run.process.terminate()
+            self.assertEqual(run.process.wait(PATIENCE), 3)
+        self.assert_gone("left")
+
+
+def parent_of(pid):
+    return int(status_field(pid, "PPid"))
+
+
+def children_of(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
+        return [int(word) for word in file.read().split()]
+
+
 # Leaves a daemon behind that keeps the output, and ends with a status of its own.
 LEAVES = TELL + """
 if os.fork() == 0:

@@ -120,6 +120,18 @@ class Errors(Case):
             os.close(write_end)
         self.assert_one_line_error(result, EXIT_FAILURE, "stdout")
 
+    def test_closed_descriptors_are_no_place_for_files(self):
+        junit = self.path("junit.xml")
+        closed = subprocess.run(
+            ["sh", "-c", 'exec "$0" run --junit "$1" --json -- true <&- >&- 2>&-', STUCKTRACE, junit],
+            timeout=60)
+        self.assertEqual(closed.returncode, EXIT_FAILURE)  # the report could not be written
+        with open(junit) as file:
+            text = file.read()
+        self.assertTrue(text.startswith("<?xml"), text)
+        self.assertTrue(text.rstrip().endswith(">"), text)
+        self.assertNotIn('{"schema', text)
+
     def test_foreign_and_missing_recordings(self):
         foreign = self.path("foreign")
         with open(foreign, "wb") as file:

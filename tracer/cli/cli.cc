@@ -1,5 +1,8 @@
 #include "tracer/cli/cli.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
@@ -62,9 +65,18 @@ int parse_and_run(int argc, char** argv, Startup startup) {
   return action();
 }
 
+// A file must not become descriptor 0, 1 or 2, where others read and write. The command finds those
+// that are closed closed.
+void reserve_standard_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  }
+}
+
 }  // namespace
 
 int run(int argc, char** argv) {
+  reserve_standard_descriptors();
   // A reader that goes away is an error to tell, not a death.
   const Startup startup{.sigpipe_ignored = std::signal(SIGPIPE, SIG_IGN) == SIG_IGN, .command = {}};
   try {

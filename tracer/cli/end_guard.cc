@@ -21,6 +21,16 @@ void EndGuard::arm(base::Nanoseconds from_now, int status) {
   wake_.notify_all();
 }
 
+bool EndGuard::armed() const {
+  const std::scoped_lock lock(mutex_);
+  return at_.has_value();
+}
+
+void EndGuard::change_status(int status) {
+  const std::scoped_lock lock(mutex_);
+  status_ = status;
+}
+
 void EndGuard::work(const std::stop_token& stop) {
   const base::SystemClock clock;
   std::unique_lock lock(mutex_);

@@ -21,10 +21,12 @@ class EndGuard {
 
   // Another call takes the place of the one before.
   void arm(base::Nanoseconds from_now, int status);
+  bool armed() const;
+  void change_status(int status);
 
  private:
   void work(const std::stop_token& stop);
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable_any wake_;
   std::optional<base::Instant> at_;
   int status_ = 0;

@@ -128,8 +128,11 @@ SessionPlan session_plan(const std::vector<std::string>& words, const RunLimits&
                    .looks_up_calls = filtered};
   plan.on_last_look = [&report](const model::Report& told) { report.tell(told); };
   if (limits.fail_on == FailOn::kNone) return plan;
-  plan.fails = [limits](const model::FindingRecord& record, base::Instant now) {
-    return fails(limits.fail_on, record, now, limits.stuck_after);
+  plan.may_fail = [limits](const model::FindingRecord& record) {
+    return may_fail(limits.fail_on, record);
+  };
+  plan.fails = [limits](const model::FindingRecord& record) {
+    return fails(limits.fail_on, record, limits.stuck_after);
   };
   return plan;
 }

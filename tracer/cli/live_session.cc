@@ -124,18 +124,23 @@ engine::Directive LiveSession::on_tick(base::Instant now, base::Instant seen) {
   if (now - seen < kInStep) look_up_calls();
   // The tasks that it shows have been told by now.
   if (auto first = std::exchange(first_sample_, std::nullopt)) use_sample(std::move(*first));
+  const bool busy = sampler_.busy();  // asked first: it may be done a moment after take()
   if (!sample_) sample_ = sampler_.take();
   use_sample_of(seen);
-  if (!sampler_.busy() && !sample_ && !last_look_over_) request_look(seen);
-  if (plan_.fails && !failed_) {
-    failed_ = std::ranges::any_of(analysis_->findings(), [&](const model::FindingRecord& record) {
-      return plan_.fails(record, now);
-    });
-  }
+  if (!busy && !sample_ && !last_look_over_) request_look(seen);
+  if (plan_.fails && !failed_) failed_ = std::ranges::any_of(analysis_->findings(), plan_.fails);
   if (let_go_ || (plan_.time_limit && now - started_ >= *plan_.time_limit)) {
     return engine::Directive::kDetach;
   }
   return engine::Directive::kGoOn;
+}
+
+bool LiveSession::wants_confirmation(base::Instant seen) const {
+  if (!plan_.may_fail) return false;
+  return std::ranges::any_of(analysis_->findings(), [&](const model::FindingRecord& record) {
+    return !record.resolved_at && plan_.may_fail(record) &&
+           seen - record.last_seen >= settings_.diagnosis.stuck_after;
+  });
 }
 
 // Nothing is being looked at.
@@ -151,7 +156,7 @@ void LiveSession::request_look(base::Instant seen) {
   // What the command has left behind is looked at once it has been there for a while.
   const bool orphans = orphans_since_ && seen - *orphans_since_ >= settings_.diagnosis.stuck_after;
   if (orphans) orphans_since_.reset();
-  if (!orphans && !watch_.due(seen) && !picture_wanted_) return;
+  if (!orphans && !watch_.due(seen) && !picture_wanted_ && !wants_confirmation(seen)) return;
   sampler_.request({.roots = roots_now(), .settle = settings_.settle});
 }
 
@@ -258,7 +263,7 @@ model::Report LiveSession::report() const {
     report.ended = last_look_->ended;
     if (!last_look_over_) {
       report.could_not_see.emplace_back(
-          "the look at the tree before its end took longer than its limit and was given up");
+          "the last look at the tree was not over within its limit, or before the tree's end");
     }
   }
   return report;

@@ -31,7 +31,9 @@ struct SessionPlan {
   bool until_stuck = false;                     // let go at the first finding
   bool looks_up_calls = false;                  // most calls run without a stop
   // The finding fails the run; asked about each, again and again, as it gets older.
-  std::function<bool(const model::FindingRecord&, base::Instant now)> fails = {};
+  std::function<bool(const model::FindingRecord&)> fails = {};
+  // It would if it were older: worth a look whether it still stands.
+  std::function<bool(const model::FindingRecord&)> may_fail = {};
   // Takes the report of the last look, before the tree is ended.
   std::function<void(const model::Report&)> on_last_look = {};
 };
@@ -103,6 +105,7 @@ class LiveSession final {
   void name_as_the_timeline(model::Sample& sample) const;
   void tell_news();
   void request_look(base::Instant seen);
+  bool wants_confirmation(base::Instant seen) const;
   void finish_last_look();
   std::vector<base::Pid> roots_now() const;
 

@@ -10,6 +10,13 @@
 #include "tracer/kernel/process_work.h"
 
 namespace stucktrace::cli {
+namespace {
+// Letting go of what does not die, writing what is left to write, and a busy machine.
+constexpr base::Nanoseconds kLeaving = std::chrono::seconds{20};
+// Who ends a job may send several signals at once, and means one thing.
+constexpr base::Nanoseconds kOneRequest = std::chrono::milliseconds{500};
+constexpr base::Nanoseconds kFormerInterval = std::chrono::seconds{1};
+}  // namespace
 
 RunControl::RunControl(Plan plan, engine::Tracer& tracer, EventPump& pump, const base::Clock& clock,
                        EndGuard* guard)
@@ -18,15 +25,35 @@ RunControl::RunControl(Plan plan, engine::Tracer& tracer, EventPump& pump, const
   if (plan_.limits.idle) idle_.emplace(*plan_.limits.idle);
 }
 
+// Whatever hangs, here or in the kernel: by then this process ends, and its tree with it.
+void RunControl::launched(base::Instant now) {
+  end_.emplace(plan_.limits, now);
+  if (!plan_.limits.deadline || *plan_.limits.deadline > TreeEnd::kLongestGuarded) return;
+  guard_->arm(
+      *plan_.limits.deadline + TreeEnd::kLook + plan_.limits.grace + TreeEnd::kKillLimit + kLeaving,
+      kExitDeadline);
+}
+
 bool RunControl::on_told_to_end(int signo) {
   if (!plan_.limits.watches_command() && !reached()) return false;
-  if (cancels_++ == 0) cancelled_by_ = signo;
+  const base::Instant now = clock_.now();
+  if (cancels_ == 0) cancelled_by_ = signo;
+  if (cancels_ == 0 || now - cancelled_at_ >= kOneRequest) ++cancels_;
+  cancelled_at_ = now;
   return true;
+}
+
+void RunControl::note_former(base::Instant now) {
+  if (!descendants_ || !descendants_->has_former()) return;
+  if (now - former_noted_ < kFormerInterval) return;
+  former_noted_ = now;
+  descendants_->note_former();
 }
 
 engine::Directive RunControl::on_tick(base::Instant now) {
   const engine::Directive directive = pump_.on_tick(now);
   if (!end_) return directive;
+  note_former(now);
   EndFacts facts;
   facts.now = now;
   facts.command_ended = tracer_.command_exit().has_value();
@@ -48,6 +75,7 @@ engine::Directive RunControl::on_tick(base::Instant now) {
       arm_guard(now);
       break;
     case EndStep::kKill:
+      kill_at_ = std::min(kill_at_.value_or(now), now);
       signal_all(SIGKILL);
       break;
     case EndStep::kGiveUp:
@@ -72,10 +100,19 @@ bool RunControl::idle_expired(base::Instant now) {
   return idle_->expired(now);
 }
 
-Activity RunControl::activity() const {
+// Of the traced tree, and of what was let go on the way.
+Activity RunControl::activity() {
+  std::vector<base::Pid> pids = tracer_.processes();
+  auto present = descendants_->now();
+  if (present != seen_) ++seen_changes_;
+  seen_ = std::move(present);
+  for (const kernel::Descendants::Process& process : seen_) pids.push_back(process.pid);
+  std::ranges::sort(pids);
+  const auto doubles = std::ranges::unique(pids);
+  pids.erase(doubles.begin(), doubles.end());
   Activity sum;
-  sum.task_changes = tracer_.task_changes();
-  for (const base::Pid pid : tracer_.processes()) {
+  sum.task_changes = tracer_.task_changes() + seen_changes_;
+  for (const base::Pid pid : pids) {
     const auto work = kernel::process_work(procfs_, pid);
     if (!work) continue;
     sum.cpu += work->cpu;
@@ -95,21 +132,27 @@ void RunControl::signal_all(int signo) {
   }
 }
 
+int RunControl::own_status() const {
+  const auto& exit = tracer_.command_exit();
+  if (!exit) return kExitFailure;
+  return exit->signaled ? kExitSignalBase + exit->code : exit->code;
+}
+
 void RunControl::arm_guard(base::Instant now) {
-  // Letting go of what does not die, writing what is left to write, and a busy machine.
-  constexpr base::Nanoseconds kLeaving = std::chrono::seconds{20};
-  int own = kExitFailure;
-  if (const auto& exit = tracer_.command_exit()) {
-    own = exit->signaled ? kExitSignalBase + exit->code : exit->code;
-  }
-  guard_->arm(end_->longest(now) + kLeaving, status().value_or(own));
+  guard_->arm(end_->longest(now) + kLeaving, status().value_or(own_status()));
 }
 
 void RunControl::finish() {
-  if (!reached()) return;
+  if (!reached()) {
+    // What is left is telling about it; whoever does not read that has till the deadline.
+    if (guard_ != nullptr && guard_->armed()) guard_->change_status(own_status());
+    return;
+  }
   constexpr base::Nanoseconds kPause = std::chrono::milliseconds{20};
   bool asked = kill_at_.has_value();
-  if (!asked) kill_at_ = clock_.now() + end_->grace();
+  // Told to end meanwhile, the grace has become shorter.
+  const base::Instant latest = clock_.now() + end_->grace();
+  kill_at_ = std::min(kill_at_.value_or(latest), latest);
   const base::Instant given_up_at = *kill_at_ + TreeEnd::kKillLimit;
   for (;;) {
     // Orphans that came to us, traced or not, are nobody else's to reap.

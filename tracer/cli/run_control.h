@@ -1,8 +1,9 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
+#include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "tracer/cli/end_guard.h"
 #include "tracer/cli/event_pump.h"
@@ -27,7 +28,7 @@ class RunControl final : public engine::TickObserver {
              EndGuard* guard);
 
   // The command was launched just now.
-  void launched(base::Instant now) { end_.emplace(plan_.limits, now); }
+  void launched(base::Instant now);
   // After the tracer's run: ends what it could not follow to its end.
   void finish();
 
@@ -48,10 +49,12 @@ class RunControl final : public engine::TickObserver {
  private:
   EndReason reason() const { return end_ ? end_->reason() : EndReason::kNone; }
   bool idle_expired(base::Instant now);
-  Activity activity() const;
+  Activity activity();
   void diagnose();
   void signal_all(int signo);
+  void note_former(base::Instant now);
   void arm_guard(base::Instant now);
+  int own_status() const;
 
   Plan plan_;
   engine::Tracer& tracer_;
@@ -67,6 +70,10 @@ class RunControl final : public engine::TickObserver {
   bool ended_in_time_ = false;  // the command itself, before the limit was reached
   int cancelled_by_ = 0;
   int cancels_ = 0;
+  base::Instant cancelled_at_;  // the latest time
+  base::Instant former_noted_;
+  std::vector<kernel::Descendants::Process> seen_;  // at the last look for activity
+  std::uint64_t seen_changes_ = 0;
   std::atomic<bool> hurry_{false};
 };
 

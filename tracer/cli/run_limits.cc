@@ -11,20 +11,21 @@ namespace stucktrace::cli {
 
 using model::Certainty;
 
-bool fails(FailOn fail_on, const model::FindingRecord& record, base::Instant now,
-           base::Nanoseconds stuck_after) {
+bool may_fail(FailOn fail_on, const model::FindingRecord& record) {
   const model::Finding& finding = record.finding;
-  // A stall that has ended meanwhile lasted too long all the same.
-  const bool stood = record.resolved_at.value_or(now) - record.stalled_since >= stuck_after;
   switch (fail_on) {
     case FailOn::kNone:
       return false;
     case FailOn::kStuck:
-      return stood && finding.certainty != Certainty::kLikely;
+      return finding.certainty != Certainty::kLikely;
     case FailOn::kDeadlock:
-      return stood && finding.certainty == Certainty::kProven && !finding.cycle.empty();
+      return finding.certainty == Certainty::kProven && !finding.cycle.empty();
   }
   return false;
+}
+
+bool fails(FailOn fail_on, const model::FindingRecord& record, base::Nanoseconds stuck_after) {
+  return may_fail(fail_on, record) && record.last_seen - record.stalled_since >= stuck_after;
 }
 
 // ---- idle --------------------------------------------------------------------------------------

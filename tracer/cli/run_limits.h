@@ -32,9 +32,11 @@ struct RunLimits {
   bool watches_command() const { return deadline || idle || fail_on != FailOn::kNone; }
 };
 
-// The finding ends the run.
-bool fails(FailOn fail_on, const model::FindingRecord& record, base::Instant now,
-           base::Nanoseconds stuck_after);
+// The finding ends the run once it has stood for long enough.
+bool may_fail(FailOn fail_on, const model::FindingRecord& record);
+// It has, as far as was seen: a stall that nobody has looked at since may be over. One that has
+// ended lasted too long all the same.
+bool fails(FailOn fail_on, const model::FindingRecord& record, base::Nanoseconds stuck_after);
 
 // What the whole tree has done so far, in sums that only grow while no task starts or ends.
 struct Activity {
@@ -93,6 +95,8 @@ class TreeEnd {
   base::Nanoseconds longest(base::Instant now) const;
 
   static constexpr base::Nanoseconds kLook = std::chrono::seconds{10};
+  // Beyond it sums of times could overflow.
+  static constexpr base::Nanoseconds kLongestGuarded = std::chrono::hours{24 * 3650};
   static constexpr base::Nanoseconds kKillLimit = std::chrono::seconds{5};
   // Whoever cancels a job kills it soon after.
   static constexpr base::Nanoseconds kCancelledLook = std::chrono::seconds{2};

@@ -114,11 +114,12 @@ void FindingTracker::update(const model::Diagnosis& diagnosis, base::Instant now
       return !record.resolved_at && same_stall(record.finding, finding);
     });
     if (known == records_.end()) {
-      records_.push_back({finding, start_of(finding, now, history), now, std::nullopt, ""});
+      records_.push_back({finding, start_of(finding, now, history), now, now, std::nullopt, ""});
       seen.push_back(true);
       continue;
     }
     seen[static_cast<std::size_t>(known - records_.begin())] = true;
+    known->last_seen = now;
     known->stalled_since = std::min(known->stalled_since, start_of(finding, now, history));
     if (replaces(finding, known->finding)) known->finding = finding;
   }
@@ -183,6 +184,7 @@ void FindingTracker::on_exit(const model::Event& event, const model::SyscallExit
   if (ends_nothing(exit)) return;
   for (FindingRecord& record : records_) {
     if (record.resolved_at || record.finding.tid != event.tid || record.finding.lasting) continue;
+    record.last_seen = event.at;
     resolve(record, event.at, told_by_result(exit));
   }
 }
@@ -211,6 +213,7 @@ void FindingTracker::on_read(const model::Event& event, const model::SyscallExit
 void FindingTracker::on_task_exit(const model::Event& event, const model::TaskExit& exit) {
   for (FindingRecord& record : records_) {
     if (record.resolved_at || record.finding.tid != event.tid) continue;
+    record.last_seen = event.at;
     resolve(record, event.at,
             exit.signaled ? fmt::format("{} was killed by {}", actor(event.tid),
                                         syscalls::signal_name(exit.code))

@@ -52,7 +52,9 @@ base::Result<Outcome> Tracer::run(TickObserver& observer) {
   Outcome outcome;
   bool leave = false;
   while ((!table_.empty() || root_untraced_ || passer_.busy()) && !leave) {
-    if (beat_.take_tick()) {
+    // Not between reports that were taken together: a task whose end is among them has been waited
+    // for, and its number may be another's.
+    if (waiter_.drained() && beat_.take_tick()) {
       housekeeping();
       obey_signals(observer, outcome, leave);
       for (; pictures_wanted_ > 0; --pictures_wanted_) observer.on_picture_wanted();
@@ -213,7 +215,13 @@ void Tracer::obey_signals(TickObserver& observer, Outcome& outcome, bool& leave)
           if (!outcome.ended_by_signal) outcome.ended_by_signal = signal.signo;
           break;
         }
-        if (root_ && !signal.by_terminal) {
+        if (root_exit_ && !signal.by_terminal) {
+          // The command's number is nobody's any more, or a stranger's: those it left behind are
+          // asked.
+          leave = outcome.ended_by_signal && !filtered_;
+          outcome.ended_by_signal = signal.signo;
+          if (!leave) signal_tree(signal.signo);
+        } else if (root_ && !signal.by_terminal) {
           // Like timeout(1): the command is asked first; a second request ends the tool itself.
           if (!outcome.ended_by_signal) {
             outcome.ended_by_signal = signal.signo;
@@ -241,7 +249,7 @@ void Tracer::stop_self_with_job() {
   // The launched command was stopped from the keyboard. The shell waits for its job, which is us:
   // stop too, so that it gets its terminal back; its SIGCONT continues the whole group.
   const int signo = std::exchange(job_stop_signal_, 0);
-  if (getpgid(root_.value()) != getpgrp()) return;
+  if (root_exit_ || getpgid(root_.value()) != getpgrp()) return;
   if (options_.may_be_ended && !has_terminal()) return;
   log_.say(base::LogLevel::kVerbose, fmt::format("stopped by signal {} with the command", signo));
   ::raise(SIGSTOP);

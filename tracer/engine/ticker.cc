@@ -26,7 +26,11 @@ Ticker::Ticker(base::Nanoseconds interval) : interval_(interval) {
   sigaction(kick_signal(), &action, nullptr);
   sigemptyset(&handled_);
   for (const int signo : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGTSTP}) {
-    sigaddset(&handled_, signo);
+    // Blocked it would be queued although it is ignored (nohup, a shell's background job).
+    struct sigaction present{};
+    sigaction(signo, nullptr, &present);
+    const bool ignored = (present.sa_flags & SA_SIGINFO) == 0 && present.sa_handler == SIG_IGN;
+    if (!ignored) sigaddset(&handled_, signo);
   }
   pthread_sigmask(SIG_BLOCK, &handled_, &original_mask_);
   thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });

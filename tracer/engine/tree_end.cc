@@ -6,7 +6,7 @@
 #include "tracer/engine/tracer.h"
 
 // Ending the tree: what ptrace(2) follows is known exactly, and no number of it can come to mean
-// another process before its end was waited for here.
+// another process before its end was waited for here (and dispatched: see run()).
 
 namespace stucktrace::engine {
 
@@ -39,8 +39,9 @@ void Tracer::kill_stopped(const kernel::WaitReport& report) {
   if (!report.status.stopped()) return;
   const Tracee* tracee = table_.find(report.tid);
   const bool known = tracee != nullptr && tracee->pid;
-  static_cast<void>(
-      kernel::send_signal(known ? tracee->pid : base::Pid{report.tid.value()}, SIGKILL));
+  const base::Pid pid = known ? tracee->pid : base::Pid{report.tid.value()};
+  if (waiter_.has_end_of(base::main_thread(pid))) return;
+  static_cast<void>(kernel::send_signal(pid, SIGKILL));
 }
 
 }  // namespace stucktrace::engine

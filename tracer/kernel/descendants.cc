@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <deque>
-#include <iterator>
 #include <map>
 
 #include "tracer/kernel/pidfd.h"
@@ -19,33 +18,41 @@ base::Result<void> adopt_orphans() {
   return base::system_error("becoming the parent of orphans", base::Errno::last());
 }
 
-std::vector<Descendants::Process> Descendants::all() const {
+Descendants::Look Descendants::look(const std::vector<Process>& former) const {
   std::multimap<base::Pid, Process> by_parent;
   for (const base::Pid pid : procfs_.processes().value_or(std::vector<base::Pid>{})) {
     const auto stat = procfs_.stat(pid);
     if (!stat || stat->state == 'Z' || stat->state == 'X') continue;
     by_parent.emplace(base::Pid{stat->parent}, Process{pid, stat->start_time});
   }
-  std::vector<Process> found;
-  std::deque<base::Pid> parents{base::Pid{::getpid()}};
+  struct Parent {
+    base::Pid pid;
+    bool former = false;
+  };
+  Look found;
+  std::deque<Parent> parents{{base::Pid{::getpid()}, false}};
   while (!parents.empty()) {
-    const auto [first, last] = by_parent.equal_range(parents.front());
+    const Parent parent = parents.front();
     parents.pop_front();
+    const auto [first, last] = by_parent.equal_range(parent.pid);
     for (auto child = first; child != last; ++child) {
-      found.push_back(child->second);
-      parents.push_back(child->second.pid);
+      const bool is_former = parent.former || std::ranges::binary_search(former, child->second);
+      (is_former ? found.former : found.ours).push_back(child->second);
+      parents.push_back({child->second.pid, is_former});
     }
     by_parent.erase(first, last);  // a torn look may have a loop in it
   }
-  std::ranges::sort(found);
+  std::ranges::sort(found.ours);
+  std::ranges::sort(found.former);
   return found;
 }
 
 std::vector<Descendants::Process> Descendants::now() const {
-  const std::vector<Process> present = all();
-  std::vector<Process> made;
-  std::ranges::set_difference(present, former_, std::back_inserter(made));
-  return made;
+  return look(former_).ours;
+}
+
+void Descendants::note_former() {
+  former_ = look(former_).former;
 }
 
 base::Result<void> Descendants::signal(const Process& process, int signo) const {

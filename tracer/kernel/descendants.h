@@ -13,8 +13,8 @@ namespace stucktrace::kernel {
 // (PR_SET_CHILD_SUBREAPER, prctl(2)): getppid(2) tells them so.
 base::Result<void> adopt_orphans();
 
-// The processes below the calling one, but for those that were there when this was made: a program
-// that executed us may have left us children of its own.
+// The processes below the calling one, but for those that were there when this was made and what
+// they make: a program that executed us may have left us children of its own.
 class Descendants {
  public:
   struct Process {
@@ -23,14 +23,22 @@ class Descendants {
     auto operator<=>(const Process&) const = default;
   };
 
-  explicit Descendants(const Procfs& procfs) : procfs_(procfs), former_(all()) {}
+  explicit Descendants(const Procfs& procfs) : procfs_(procfs) { former_ = look({}).ours; }
   // Sorted, without zombies.
   std::vector<Process> now() const;
+  // Some were there before. What they make can only be told from ours as long as its maker lives,
+  // once orphans come to the calling process: it has to be noted from time to time.
+  bool has_former() const { return !former_.empty(); }
+  void note_former();
   // To this process or, if it has ended meanwhile, to nobody (kGone).
   base::Result<void> signal(const Process& process, int signo) const;
 
  private:
-  std::vector<Process> all() const;
+  struct Look {
+    std::vector<Process> ours;
+    std::vector<Process> former;  // and what is below them
+  };
+  Look look(const std::vector<Process>& former) const;
 
   const Procfs& procfs_;
   std::vector<Process> former_;

@@ -2,6 +2,7 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace stucktrace::kernel {
@@ -11,6 +12,12 @@ Waiter::Waiter()
         const pid_t tid = wait4(-1, status, __WALL | __WNOTHREAD | (block ? 0 : WNOHANG), nullptr);
         return tid < 0 ? -errno : tid;
       }) {}
+
+bool Waiter::has_end_of(base::Tid tid) const {
+  return std::ranges::any_of(ready_, [tid](const WaitReport& report) {
+    return report.tid == tid && !report.status.stopped();
+  });
+}
 
 Waiter::Outcome Waiter::next(WaitHow how, WaitReport& report, bool alone) {
   if (ready_.empty()) {

@@ -42,6 +42,11 @@ class Waiter {
   // `alone`: one task is traced, so that nobody else can be ready.
   Outcome next(WaitHow how, WaitReport& report, bool alone = false);
 
+  // Nothing that was waited for has still to be handed out.
+  bool drained() const { return ready_.empty(); }
+  // The task's end has been waited for and not been handed out yet: its number may be another's.
+  bool has_end_of(base::Tid tid) const;
+
  private:
   WaitCall call_;
   std::deque<WaitReport> ready_;

@@ -12,13 +12,14 @@ namespace {
 struct FakeWait {
   std::deque<int> answers;
   int blocking_calls = 0;
+  int ended = 0;  // this one's report is its end
   Waiter::WaitCall call() {
     return [this](int* status, bool block) {
       if (block) ++blocking_calls;
       if (answers.empty()) return block ? -ECHILD : 0;
       const int answer = answers.front();
       answers.pop_front();
-      *status = 0x57f;
+      *status = answer == ended ? 0 : 0x57f;
       return answer;
     };
   }
@@ -33,6 +34,23 @@ TEST(Waiter, DrainsWhatIsReadyAndServesItInOrder) {
     EXPECT_EQ(report.tid.value(), tid);
   }
   EXPECT_EQ(fake.blocking_calls, 1);
+}
+
+TEST(Waiter, KnowsWhatItHasStillToHandOut) {
+  FakeWait fake{{3, 2, 1, 0}};
+  fake.ended = 1;
+  Waiter waiter{fake.call()};
+  EXPECT_TRUE(waiter.drained());
+  WaitReport report;
+  ASSERT_EQ(waiter.next(WaitHow::kBlock, report), Waiter::Outcome::kReport);
+  EXPECT_FALSE(waiter.drained());
+  EXPECT_TRUE(waiter.has_end_of(base::Tid{1}));
+  EXPECT_FALSE(waiter.has_end_of(base::Tid{2})) << "only a stop";
+  EXPECT_FALSE(waiter.has_end_of(base::Tid{3})) << "handed out";
+  for (int i = 0; i < 2; ++i)
+    ASSERT_EQ(waiter.next(WaitHow::kBlock, report), Waiter::Outcome::kReport);
+  EXPECT_TRUE(waiter.drained());
+  EXPECT_FALSE(waiter.has_end_of(base::Tid{1}));
 }
 
 TEST(Waiter, TellsItsOutcomesApart) {
