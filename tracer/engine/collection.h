@@ -24,10 +24,10 @@ class Collection {
   bool read_tree();
   // Waits of everything read so far, and of the processes that may end one of them, and so on.
   void read_waits();
-  // Makes a wait that ended while other things were read (stacks) none: they are not of it.
-  void drop_waits_of_the_past(model::Process& process) const;
   void read_resources();
   void read_output();
+  // Makes a wait that ended while other things were read (stacks) none: they are not of it.
+  void drop_waits_of_the_past(model::Process& process) const;
   // True when the time limit has passed.
   bool is_late() const;
   // Moves everything out, sorted and with roles.

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "tests/support/fake_proc.h"
+#include "tracer/engine/collection.h"
 
 namespace stucktrace::engine {
 namespace {
@@ -99,6 +100,29 @@ TEST_F(SnapshotterTest, TheTreeByParentsWhereTheKernelHasNoLists) {
   add(3, 2, call(kPause, 0));
   EXPECT_EQ((*take({1}))->processes.size(), 3U);
   EXPECT_EQ((*take({3}))->processes.size(), 1U);
+}
+
+TEST_F(SnapshotterTest, AWaitThatEndedBeforeItsStacksWereReadIsNone) {
+  add(1, 0, call(kPause, 0));
+  add(2, 0, call(kPause, 0));
+  const kernel::Procfs procfs{proc_.root()};
+  const StepClock clock{{}};
+  const KernelProbes probes;
+  SnapshotOptions options;
+  options.roots = {Pid{pid(1)}, Pid{pid(2)}};
+  Collection collection{procfs, clock, probes, options};
+  ASSERT_TRUE(collection.read_tree());
+  collection.read_waits();
+  add(2, 0, call(kRead, 0));  // moves on
+  for (model::Process* process : collection.processes()) {
+    collection.drop_waits_of_the_past(*process);
+    const WaitKind kind = process->threads.at(0).wait.kind;
+    if (process->pid == Pid{pid(1)}) {
+      EXPECT_NE(kind, WaitKind::kRunning);
+    } else {
+      EXPECT_EQ(kind, WaitKind::kRunning);
+    }
+  }
 }
 
 TEST_F(SnapshotterTest, RootsComeFirstInTheirOrder) {
