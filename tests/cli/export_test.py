@@ -126,6 +126,19 @@ class Export(Case):
                                    EXIT_FAILURE, "is the recording itself")
         self.export("json", copy)  # and it still is one
 
+    def test_a_replay_spares_what_it_reads(self):
+        copy = self.path("copy.trace")
+        shutil.copy(HEALTHY, copy)
+        same = os.path.join(os.path.dirname(copy), ".", "copy.trace")
+        for option in ("--html", "--junit", "--sarif", "--json"):
+            self.assert_one_line_error(stucktrace("replay", "-q", option + "=" + same, copy),
+                                       EXIT_FAILURE, "is the recording itself")
+        self.assert_one_line_error(
+            stucktrace("replay", "-q", copy, env=environment(GITHUB_STEP_SUMMARY=copy)),
+            EXIT_FAILURE, "is the recording itself")
+        with open(copy, "rb") as left, open(HEALTHY, "rb") as right:
+            self.assertEqual(left.read(), right.read())
+
 
 class Files(Case):
     def test_every_report_of_one_run(self):
@@ -185,6 +198,19 @@ class Files(Case):
         self.assert_one_line_error(
             stucktrace("run", "--junit", self.path("a"), "--sarif", self.path("a"), "--", "touch",
                        started), EXIT_FAILURE, "two outputs")
+        self.assert_one_line_error(
+            stucktrace("run", "--junit", self.path("b"), "--sarif",
+                       os.path.join(self.path("."), "b"), "--", "touch", started),
+            EXIT_FAILURE, "two outputs")
+        baseline = self.path("baseline")
+        self.assertEqual(stucktrace("run", "--baseline", baseline, "--update", "--", "true").returncode, 0)
+        with open(baseline) as file:
+            before = file.read()
+        self.assert_one_line_error(
+            stucktrace("run", "--baseline", baseline, "--junit", baseline, "--", "touch", started),
+            EXIT_FAILURE, "is the baseline itself")
+        with open(baseline) as file:
+            self.assertEqual(file.read(), before)
         self.assertFalse(os.path.exists(started))
         self.assertEqual(
             stucktrace("run", "--junit", self.path("a"), "--", "no-such-command").returncode,

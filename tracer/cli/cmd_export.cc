@@ -2,15 +2,14 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
-#include <system_error>
 
 #include "tracer/base/text.h"
 #include "tracer/cli/ci_environment.h"
 #include "tracer/cli/commands.h"
+#include "tracer/cli/distinct_files.h"
 #include "tracer/cli/exit_codes.h"
 #include "tracer/cli/failure.h"
 #include "tracer/cli/output.h"
@@ -92,17 +91,13 @@ int export_recording(const ExportOptions& options) {
   if (!reader) return fail(reader.error());
   Output out(STDOUT_FILENO, "stdout");
   if (!options.output.empty()) {
-    std::error_code gone;
-    if (std::filesystem::equivalent(options.path, options.output, gone)) {
-      return fail(base::usage_error(
-                      fmt::format("{} is the recording itself", base::escape_text(options.output)),
-                      "name another file after -o")
-                      .error());
-    }
+    const auto distinct = check_outputs({{options.path, "the recording"}}, {options.output});
+    if (!distinct) return fail(distinct.error());
     auto file = Output::create(options.output);
     if (!file) return fail(file.error());
     out = std::move(*file);
   }
+  out.gather();  // writers hand out packet by packet, line by line
   std::unique_ptr<render::TraceWriter> writer;
   if (format->second.writer) writer = format->second.writer(reader->header(), out);
   std::unique_ptr<render::TraceLanes> lanes;
@@ -110,7 +105,10 @@ int export_recording(const ExportOptions& options) {
     lanes = std::make_unique<render::TraceLanes>(reader->header().started);
   }
   const auto trace = go_through(*reader, {}, {writer.get(), lanes.get()});
-  if (!trace) return fail(trace.error());
+  if (!trace) {
+    out.flush();
+    return fail(trace.error());
+  }
   if (format->second.report || lanes) {
     const model::TraceHeader& header = reader->header();
     render::Subject subject;
@@ -121,6 +119,7 @@ int export_recording(const ExportOptions& options) {
     out.write(lanes ? render::html_report(trace->report, subject, lanes.get())
                     : format->second.report(trace->report, subject));
   }
+  out.flush();
   if (auto written = out.check(); !written) return fail(written.error());
   return kExitOk;
 }

@@ -26,7 +26,8 @@ int replay(const ReplayOptions& options) {
   if (!settings) return fail(settings.error());
   auto reader = record::Reader::open(options.path);
   if (!reader) return fail(reader.error());
-  auto report_out = ReportOutput::open(*settings, "replay", {options.path});
+  auto report_out =
+      ReportOutput::open(*settings, "replay", {options.path}, {{options.path, "the recording"}});
   if (!report_out) return fail(report_out.error());
   const bool json_on_stdout = settings->json && settings->json_path.empty();
   Output out(json_on_stdout ? STDERR_FILENO : STDOUT_FILENO, json_on_stdout ? "stderr" : "stdout");

@@ -49,6 +49,7 @@ class Golden {
   // A recording in place of the baseline.
   void use_as_baseline(const GoldenRun& run);
 
+  const std::string& path() const { return options_.baseline; }  // "" none
   // Calls that the assertions ask about.
   const syscalls::TraceSet& calls() const { return calls_; }
   struct Outcome {

@@ -156,7 +156,9 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   // A tree with a limit does not outlive who watches it.
   options.kill_on_exit = launch.kill_on_exit || launch.limits.any();
   options.may_be_ended = launch.limits.any();
-  auto report_out = ReportOutput::open(settings, "run", words);
+  std::vector<InputFile> inputs;
+  if (launch.golden != nullptr) inputs.push_back({launch.golden->path(), "the baseline"});
+  auto report_out = ReportOutput::open(settings, "run", words, inputs);
   if (!report_out) return fail(report_out.error());
   RunReport report(*report_out, diagnostics, settings);
   auto session = LiveSession::create(

@@ -9,6 +9,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
 
 namespace stucktrace::cli {
 
@@ -60,7 +63,50 @@ bool Output::rewritable() const {
   return ::fstat(fd_, &about) == 0 && S_ISREG(about.st_mode);
 }
 
+std::size_t Output::size() const {
+  struct stat about{};
+  const bool known = ::fstat(fd_, &about) == 0 && S_ISREG(about.st_mode);
+  return known ? static_cast<std::size_t>(about.st_size) : 0;
+}
+
+bool Output::replace_by_rename(std::string_view text) {
+  struct stat old{};
+  struct stat named{};
+  // A descriptor of this process by name: others may write to the same file through it.
+  if (!file_.valid() || name_.starts_with("/dev/") || name_.starts_with("/proc/")) return false;
+  if (::fstat(fd_, &old) != 0 || old.st_nlink != 1) return false;
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(name_.c_str(), nullptr),
+                                                         &std::free);
+  if (!real || ::stat(real.get(), &named) != 0) return false;
+  if (named.st_dev != old.st_dev || named.st_ino != old.st_ino) return false;
+  const std::string fresh = fmt::format("{}.{}.new", real.get(), ::getpid());
+  base::UniqueFd file(
+      ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file.valid()) return false;
+  struct stat made{};
+  const bool alike = ::fstat(file.get(), &made) == 0 && made.st_uid == old.st_uid &&
+                     made.st_gid == old.st_gid && ::fchmod(file.get(), old.st_mode & 07777) == 0;
+  if (!alike) {
+    ::unlink(fresh.c_str());
+    return false;
+  }
+  Output out(std::move(file), fresh);
+  out.put(text);
+  if (out.failed_.value() == 0 && ::rename(fresh.c_str(), real.get()) == 0) {
+    file_ = std::move(out.file_);
+    fd_ = file_.get();
+    return true;
+  }
+  // On a full disk the text before stays.
+  if (failed_.value() == 0) {
+    failed_ = out.failed_.value() != 0 ? out.failed_ : base::Errno::last();
+  }
+  ::unlink(fresh.c_str());
+  return true;
+}
+
 void Output::replace(std::string_view text) {
+  if (rewritable() && replace_by_rename(text)) return;
   if (rewritable() && (::ftruncate(fd_, 0) != 0 || ::lseek(fd_, 0, SEEK_SET) != 0)) {
     if (failed_.value() == 0) failed_ = base::Errno::last();
     return;
@@ -68,7 +114,22 @@ void Output::replace(std::string_view text) {
   write(text);
 }
 
+void Output::flush() {
+  put(gathered_);
+  gathered_.clear();
+}
+
 void Output::write(std::string_view text) {
+  if (!gathers_) {
+    put(text);
+    return;
+  }
+  constexpr std::size_t kMost = 64UL * 1024;
+  gathered_ += text;
+  if (gathered_.size() >= kMost) flush();
+}
+
+void Output::put(std::string_view text) {
   while (!text.empty() && failed_.value() == 0) {
     std::size_t most = text.size();
     if (hurry_ != nullptr) {

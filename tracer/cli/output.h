@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -22,12 +23,19 @@ class Output {
   // From the moment that `hurry` is true on, whoever does not read is waited for a short while and
   // then no more.
   void limit(const std::atomic<bool>& hurry);
+  // From now on bytes go out 64 KiB at a time, and the last at flush().
+  void gather() { gathers_ = true; }
+  void flush();
   void write(std::string_view text);
   void line(std::string_view text);
-  // In place of what was written before, where rewritable(); else after it.
+  // In place of what was written before, where rewritable(); else after it. Whole or not at all, as
+  // far as the file's directory allows: whoever reads meanwhile, or if this process is killed, has
+  // the text before or this one.
   void replace(std::string_view text);
   // A regular file: neither a pipe nor a device.
   bool rewritable() const;
+  // Of a regular file, now; else 0.
+  std::size_t size() const;
   // The first failed write, as an error that names the destination.
   base::Result<void> check() const;
   bool is_terminal() const;
@@ -36,6 +44,9 @@ class Output {
   static base::Result<Output> open(const std::string& path, int flags);
   Output(base::UniqueFd file, std::string name)
       : file_(std::move(file)), fd_(file_.get()), name_(std::move(name)) {}
+  void put(std::string_view text);
+  // A new file under the old one's name; false where that would not be the same file to its users.
+  bool replace_by_rename(std::string_view text);
   // False: nobody makes room any more.
   bool wait_for_room();
   base::UniqueFd file_;
@@ -43,7 +54,9 @@ class Output {
   const std::atomic<bool>* hurry_ = nullptr;
   static constexpr int kTurns = 40;  // of 50 ms, to wait for room in a hurry
   int turns_left_ = kTurns;
-  std::string name_;
+  std::string name_;  // a file's path
+  bool gathers_ = false;
+  std::string gathered_;
   base::Errno failed_;
 };
 

@@ -3,10 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <set>
-
 #include "tracer/base/log.h"
-#include "tracer/base/text.h"
 #include "tracer/cli/live_session.h"
 #include "tracer/cli/version.h"
 #include "tracer/render/annotations.h"
@@ -25,19 +22,6 @@ base::Result<std::optional<Output>> create(const std::string& path) {
   return std::move(*file);
 }
 
-// Two writers of one file would leave neither's text.
-base::Result<void> check_distinct(const Settings& settings) {
-  std::set<std::string> seen;
-  for (const std::string& path : {settings.record_path, settings.json_path, settings.junit_path,
-                                  settings.sarif_path, settings.html_path}) {
-    if (!path.empty() && path != "/dev/null" && !seen.insert(path).second) {
-      return base::usage_error(fmt::format("{} is named for two outputs", base::escape_text(path)),
-                               "give each a file of its own");
-    }
-  }
-  return {};
-}
-
 model::Report empty_report() {
   model::Report report;
   report.tool_version = kVersion;
@@ -49,8 +33,12 @@ model::Report empty_report() {
 }  // namespace
 
 base::Result<ReportFiles> ReportFiles::open(const Settings& settings, const CiEnvironment& ci,
-                                            std::string command, std::vector<std::string> words) {
-  if (auto distinct = check_distinct(settings); !distinct) return base::Failure{distinct.error()};
+                                            std::string command, std::vector<std::string> words,
+                                            const std::vector<InputFile>& inputs) {
+  auto distinct =
+      check_outputs(inputs, {settings.record_path, settings.json_path, settings.junit_path,
+                             settings.sarif_path, settings.html_path, ci.summary_path});
+  if (!distinct) return base::Failure{distinct.error()};
   ReportFiles files;
   files.subject_.command = std::move(command);
   files.subject_.words = std::move(words);

@@ -6,6 +6,7 @@
 
 #include "tracer/base/result.h"
 #include "tracer/cli/ci_environment.h"
+#include "tracer/cli/distinct_files.h"
 #include "tracer/cli/options.h"
 #include "tracer/cli/output.h"
 #include "tracer/model/verdict.h"
@@ -20,9 +21,10 @@ class ReportFiles {
  public:
   // Opens every file, so that an unwritable path shows before anything starts. Until write() the
   // files of machines say that the trace did not come to its end: true if stucktrace is killed.
-  // `words`: the traced command, or the pids.
+  // `words`: the traced command, or the pids; `inputs`: what is read as well, and no output may be.
   static base::Result<ReportFiles> open(const Settings& settings, const CiEnvironment& ci,
-                                        std::string command, std::vector<std::string> words);
+                                        std::string command, std::vector<std::string> words,
+                                        const std::vector<InputFile>& inputs);
 
   // Once, at the end, whatever the end was. `took`: from the trace's start to its last event;
   // `lanes` are for the page's timeline, null without a trace.

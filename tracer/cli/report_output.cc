@@ -11,11 +11,12 @@
 namespace stucktrace::cli {
 
 base::Result<ReportOutput> ReportOutput::open(const Settings& settings, std::string command,
-                                              std::vector<std::string> words) {
+                                              std::vector<std::string> words,
+                                              const std::vector<InputFile>& inputs) {
   ReportOutput output;
   const CiEnvironment ci = CiEnvironment::of_this_process();
   output.sections_ = ci.gitlab;
-  auto files = ReportFiles::open(settings, ci, std::move(command), std::move(words));
+  auto files = ReportFiles::open(settings, ci, std::move(command), std::move(words), inputs);
   if (!files) return base::Failure{files.error()};
   output.files_ = std::move(*files);
   output.verbose_ = settings.log_level == base::LogLevel::kVerbose;

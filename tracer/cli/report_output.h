@@ -17,9 +17,10 @@ namespace stucktrace::cli {
 // opened before anything starts, so that an unwritable path shows at once.
 class ReportOutput {
  public:
-  // `command` and `words`: what is reported about, for the files.
+  // `command` and `words`: what is reported about, for the files; `inputs`: what no output may be.
   static base::Result<ReportOutput> open(const Settings& settings, std::string command,
-                                         std::vector<std::string> words);
+                                         std::vector<std::string> words,
+                                         const std::vector<InputFile>& inputs = {});
 
   // Stacks of every thread after the findings.
   enum class Stacks {
