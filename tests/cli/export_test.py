@@ -113,6 +113,7 @@ class Export(Case):
             page = file.read()
         self.assertIn("WAS STUCK", page)
         self.assertNotIn("http://", page.replace("http://www.w3.org/2000/svg", ""))
+        self.assertNotIn("https://", page)
 
     def test_bad_input(self):
         self.assert_one_line_error(stucktrace("export", STUCK, "--format", "pdf"), EXIT_FAILURE,
@@ -165,6 +166,8 @@ class Files(Case):
         self.assertIn("(%s)" % failure.get("type").split("(")[1].strip(")"), text["html"])
         self.assertTrue(text["summary.md"].startswith("# before\n### stucktrace run"))
         self.assertIn("` %s `" % rule, text["summary.md"])
+        # The program may have left its line open: each mark begins one of its own.
+        self.assertIn("\n::", result.stderr)
         marks = [line for line in result.stderr.splitlines() if line.startswith("::")]
         self.assertTrue(marks, result.stderr)
         self.assertIn("title=stucktrace%3A " + rule, marks[0])
@@ -180,14 +183,19 @@ class Files(Case):
     def test_a_killed_stucktrace_leaves_an_error(self):
         junit = self.path("junit.xml")
         sarif = self.path("sarif.json")
-        result = stucktrace("run", "-q", "--junit", junit, "--sarif", sarif, "--", "sh", "-c",
-                            "kill -KILL $PPID; sleep 60")
+        html = self.path("page.html")
+        result = stucktrace("run", "-q", "--junit", junit, "--sarif", sarif, "--html", html, "--",
+                            "sh", "-c", "kill -KILL $PPID; sleep 60")
         self.assertEqual(result.returncode, -9)
         suite = xml.parse(junit).getroot().find("testsuite")
         self.assertEqual(suite.get("errors"), "1")
         with open(sarif) as file:
             run = json.load(file)["runs"][0]
         self.assertFalse(run["invocations"][0]["executionSuccessful"])
+        with open(html) as file:
+            page = file.read()
+        self.assertIn("did not come to its end", page)
+        self.assertNotIn("Nothing is stuck", page)
 
     def test_unwritable_files_show_before_anything_starts(self):
         started = self.path("started")
@@ -215,6 +223,20 @@ class Files(Case):
         self.assertEqual(
             stucktrace("run", "--junit", self.path("a"), "--", "no-such-command").returncode,
             EXIT_NOT_FOUND)
+
+    def test_a_calm_run_and_a_full_summary(self):
+        summary = self.path("summary.md")
+        with open(summary, "w") as file:
+            file.write("# before\n")
+        ci = environment(GITHUB_STEP_SUMMARY=summary)
+        self.assertEqual(stucktrace("run", "-q", "--", "true", env=ci).returncode, 0)
+        with open(summary) as file:
+            self.assertEqual(file.read(), "# before\n")
+        with open(summary, "a") as file:
+            file.write("x" * 1020 * 1024)
+        size = os.path.getsize(summary)
+        self.assertEqual(stucktrace("replay", "-q", STUCK, env=ci).returncode, EXIT_STUCK)
+        self.assertEqual(os.path.getsize(summary), size)
 
     def test_a_summary_that_cannot_be_written_fails_nothing(self):
         result = stucktrace("run", "--", "true",

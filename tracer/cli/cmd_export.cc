@@ -66,7 +66,9 @@ const std::map<std::string, Format>& formats() {
       {"dot", {nullptr, [](const auto& report, const auto&) { return render::dot_graph(report); }}},
       {"junit", {nullptr, render::junit_report}},
       {"sarif", {nullptr, render::sarif_report}},
-      {"markdown", {nullptr, render::markdown_report}},
+      {"markdown",
+       {nullptr, [](const auto& report,
+                    const auto& subject) { return render::markdown_report(report, subject); }}},
       {"perfetto", {make<render::PerfettoTrace>, nullptr}},
       {"html", {nullptr, nullptr, true}},
   };

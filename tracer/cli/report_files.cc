@@ -11,6 +11,7 @@
 #include "tracer/render/junit_report.h"
 #include "tracer/render/markdown_report.h"
 #include "tracer/render/sarif_report.h"
+#include "tracer/render/told_finding.h"
 
 namespace stucktrace::cli {
 namespace {
@@ -84,7 +85,8 @@ void ReportFiles::write(const model::Report& report, base::Nanoseconds took,
   written_ = true;
   subject_.took = took;
   put(report, lanes, Draft::kNo);
-  if (summary_) summary_->write(render::markdown_report(report, subject_));
+  // Nobody wants to read in the job's summary that nothing happened.
+  if (!render::told_findings(report).empty()) summarise(report);
   if (annotates_) {
     Output(STDERR_FILENO, "stderr").write(render::github_annotations(report, subject_));
   }
@@ -95,7 +97,16 @@ void ReportFiles::give_up(const base::Error& error) {
   subject_.failure = error.message();
   const model::Report report = empty_report();
   put(report, nullptr, Draft::kNo);
-  if (summary_) summary_->write(render::markdown_report(report, subject_));
+  summarise(report);
+}
+
+void ReportFiles::summarise(const model::Report& report) {
+  if (!summary_) return;
+  // Other steps of the job, and other runs, write to the same file.
+  constexpr std::size_t kLeast = 2000;
+  const std::size_t there = summary_->size();
+  const std::size_t room = there < render::kSummaryLimit ? render::kSummaryLimit - there : 0;
+  if (room >= kLeast) summary_->write(render::markdown_report(report, subject_, room));
 }
 
 base::Result<void> ReportFiles::check() const {

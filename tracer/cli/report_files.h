@@ -38,6 +38,8 @@ class ReportFiles {
   enum class Draft : bool { kNo, kYes };
   void put(const model::Report& report, const render::TraceLanes* lanes, Draft draft);
 
+  void summarise(const model::Report& report);
+
   render::Subject subject_;
   bool written_ = false;
   bool annotates_ = false;

@@ -12,6 +12,8 @@ namespace stucktrace::render {
 std::string github_annotations(const model::Report& report, const Subject& subject) {
   std::string out;
   for (const Told& told : told_findings(report)) {
+    // A command counts at a line's start alone, and a program may have left its line open.
+    if (out.empty()) out = "\n";
     const model::Finding& finding = *told.finding;
     std::string where;
     if (const auto place = source_place(report, finding, subject)) {

@@ -70,6 +70,13 @@ std::size_t longest_run(std::string_view text, char of) {
   return longest;
 }
 
+// The last w of "www.".
+bool ends_www(std::string_view text, std::size_t at) {
+  const auto is_w = [&](std::size_t i) { return text[i] == 'w' || text[i] == 'W'; };
+  return at >= 2 && is_w(at) && is_w(at - 1) && is_w(at - 2) &&
+         text.substr(at + 1).starts_with('.');
+}
+
 std::string percent(std::string_view raw, std::string_view special) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
   std::string out;
@@ -99,14 +106,21 @@ std::string xml_attribute(std::string_view raw) {
 std::string markdown_text(std::string_view raw) {
   // $ begins mathematics on GitHub, @ names a person.
   constexpr std::string_view kActive = "\\`*_{}[]()#+!|~$@-";
+  // What looks like an address becomes a link after escapes are undone (GFM, autolinks); a comment,
+  // which shows as nothing, is not undone.
+  constexpr std::string_view kNothing = "<!-- -->";
+  const std::string safe = base::escape_text(raw);
   std::string out;
-  for (const char byte : base::escape_text(raw)) {
+  for (std::size_t i = 0; i < safe.size(); ++i) {
+    const char byte = safe[i];
+    const std::string_view rest = std::string_view(safe).substr(i);
     if (byte == '<' || byte == '>' || byte == '&') {
       out += entities(std::string_view{&byte, 1});
       continue;
     }
     if (kActive.find(byte) != kActive.npos) out += '\\';
     out += byte;
+    if (byte == '@' || rest.starts_with("://") || ends_www(safe, i)) out += kNothing;
   }
   return out;
 }

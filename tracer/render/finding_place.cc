@@ -31,31 +31,51 @@ std::string normal(std::string_view file) {
   return out;
 }
 
-// The file below the root, relative to it; nullopt where it is elsewhere or a library.
+// The path below the root, relative to it; nullopt where it is elsewhere.
+std::optional<std::string> inside(std::string_view root, std::string_view raw) {
+  const std::string whole = normal(raw);
+  std::string_view path = whole;
+  if (path.starts_with('/')) {
+    while (root.ends_with('/')) root.remove_suffix(1);
+    if (root.empty() || !path.starts_with(root)) return std::nullopt;
+    path.remove_prefix(root.size());
+    if (!path.starts_with('/')) return std::nullopt;
+    path.remove_prefix(1);
+  }
+  if (path.empty() || path == ".." || path.starts_with("../")) return std::nullopt;
+  return std::string(path);
+}
+
+// Libraries of Python that were installed below the root: by whole names, a "lib/python" of the
+// job's own is none.
+bool of_a_library(std::string_view file) {
+  std::string_view before;
+  for (const std::string_view part : base::split(file, '/')) {
+    if (part == "site-packages" || part == "dist-packages") return true;
+    constexpr std::string_view kPython = "python";
+    const bool version = part.starts_with(kPython) && part.size() > kPython.size() &&
+                         part[kPython.size()] >= '0' && part[kPython.size()] <= '9';
+    if (version && (before == "lib" || before == "lib64")) return true;
+    before = part;
+  }
+  return false;
+}
+
+// A source file of the job below the root, relative to it.
 std::optional<std::string> below(std::string_view root, std::string_view raw) {
   if (raw.empty() || raw.front() == '<') return std::nullopt;  // "<frozen importlib>", "<string>"
-  const std::string whole = normal(raw);
-  std::string_view file = whole;
-  if (file.front() == '/') {
-    while (root.ends_with('/')) root.remove_suffix(1);
-    if (root.empty() || !file.starts_with(root)) return std::nullopt;
-    file.remove_prefix(root.size());
-    if (!file.starts_with('/')) return std::nullopt;
-    file.remove_prefix(1);
-  }
-  if (file.empty() || file.starts_with("../")) return std::nullopt;
-  constexpr std::array<std::string_view, 3> kLibraries = {"site-packages/", "dist-packages/",
-                                                          "lib/python"};
-  if (std::ranges::any_of(kLibraries,
-                          [&](std::string_view each) { return file.find(each) != file.npos; })) {
-    return std::nullopt;
-  }
-  return std::string(file);
+  auto file = inside(root, raw);
+  if (file && of_a_library(*file)) return std::nullopt;
+  return file;
 }
 
 // Its sources are not those of the job, whatever their debug information calls them.
 bool of_the_system(std::string_view module) {
-  return module.starts_with("/usr/") || module.starts_with("/lib") || module.starts_with("[");
+  if (module.starts_with("/usr/src/") || module.starts_with("/usr/local/src/")) return false;
+  constexpr std::array<std::string_view, 6> kSystem = {"/usr/",   "/lib/",    "/lib32/",
+                                                       "/lib64/", "/libx32/", "["};
+  return std::ranges::any_of(kSystem,
+                             [&](std::string_view each) { return module.starts_with(each); });
 }
 
 std::optional<SourcePlace> python_place(const model::Thread& thread, std::string_view root) {
@@ -70,7 +90,10 @@ std::optional<SourcePlace> python_place(const model::Thread& thread, std::string
 std::optional<SourcePlace> native_place(const model::Thread& thread, std::string_view root) {
   if (!thread.python.empty()) return std::nullopt;
   for (const model::NativeFrame& frame : thread.stack) {
-    if (frame.line <= 0 || of_the_system(frame.module)) continue;
+    if (frame.line <= 0) continue;
+    const bool lies_below = frame.file.starts_with('/') ||
+                            (frame.module.starts_with('/') && inside(root, frame.module));
+    if (!lies_below && of_the_system(frame.module)) continue;
     std::string_view name = frame.file;
     // Relative to the directory of the build, which lies below the root more often than not.
     while (name.starts_with("../")) name.remove_prefix(3);
@@ -79,18 +102,59 @@ std::optional<SourcePlace> native_place(const model::Thread& thread, std::string
   return std::nullopt;
 }
 
+// The file an interpreter was given: the first word that is no option, unless that is code or a
+// module's name.
+std::string_view script_of(const std::vector<std::string>& argv) {
+  for (std::size_t i = 1; i < argv.size(); ++i) {
+    const std::string_view word = argv[i];
+    if (word == "-c" || word == "-m" || word == "-e") return {};
+    if (word.starts_with('-')) continue;
+    return word.find_first_of(" \n") == word.npos ? word : std::string_view{};
+  }
+  return {};
+}
+
+std::optional<SourcePlace> program_of(const model::Process& process, std::string_view root) {
+  if (process.exe.starts_with('/')) {
+    if (auto file = below(root, process.exe)) return SourcePlace{*file, 1, {}};
+  }
+  const std::string_view script = script_of(process.argv);
+  const std::string_view name = script.substr(script.rfind('/') + 1);
+  // A word that may be anything: only what is written as a file counts.
+  if (!script.starts_with('/') && name.find('.', 1) == name.npos) return std::nullopt;
+  if (auto file = below(root, script)) return SourcePlace{*file, 1, {}};
+  return std::nullopt;
+}
+
 }  // namespace
+
+std::optional<SourcePlace> thread_place(const model::Report& report, base::Tid tid,
+                                        const Subject& subject) {
+  if (!report.snapshot || subject.source_root.empty()) return std::nullopt;
+  const model::Thread* thread = report.snapshot->find_thread(tid);
+  if (thread == nullptr) return std::nullopt;
+  if (auto place = python_place(*thread, subject.source_root)) return place;
+  return native_place(*thread, subject.source_root);
+}
 
 std::optional<SourcePlace> source_place(const model::Report& report, const model::Finding& finding,
                                         const Subject& subject) {
+  if (auto place = thread_place(report, finding.tid, subject)) return place;
+  for (const model::ChainLink& link : finding.chain) {
+    if (auto place = thread_place(report, link.tid, subject)) return place;
+  }
+  return std::nullopt;
+}
+
+std::optional<SourcePlace> program_place(const model::Report& report, const model::Finding& finding,
+                                         const Subject& subject) {
   if (!report.snapshot || subject.source_root.empty()) return std::nullopt;
-  std::vector<base::Tid> tids{finding.tid};
-  for (const model::ChainLink& link : finding.chain) tids.push_back(link.tid);
-  for (const base::Tid tid : tids) {
-    const model::Thread* thread = report.snapshot->find_thread(tid);
-    if (thread == nullptr) continue;
-    if (auto place = python_place(*thread, subject.source_root)) return place;
-    if (auto place = native_place(*thread, subject.source_root)) return place;
+  std::vector<base::Pid> pids{finding.pid};
+  for (const model::ChainLink& link : finding.chain) pids.push_back(link.pid);
+  for (const base::Pid pid : pids) {
+    const model::Process* process = report.snapshot->find(pid);
+    if (process == nullptr) continue;
+    if (auto place = program_of(*process, subject.source_root)) return place;
   }
   return std::nullopt;
 }

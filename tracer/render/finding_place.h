@@ -23,6 +23,14 @@ struct SourcePlace {
 std::optional<SourcePlace> source_place(const model::Report& report, const model::Finding& finding,
                                         const Subject& subject);
 
+// Of one thread alone.
+std::optional<SourcePlace> thread_place(const model::Report& report, base::Tid tid,
+                                        const Subject& subject);
+// Where no frame tells: line 1 of the script or program of the finding's process, or of one in its
+// chain, that lies below the source root.
+std::optional<SourcePlace> program_place(const model::Report& report, const model::Finding& finding,
+                                         const Subject& subject);
+
 // "pipe-full: P2 python3": without pids, so that the same finding has the same name in every run.
 std::string finding_name(const model::Report& report, const model::Finding& finding);
 

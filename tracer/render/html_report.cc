@@ -281,7 +281,9 @@ std::string html_report(const model::Report& report, const Subject& subject,
                            : severity_of(findings.front()) == Severity::kError ? "error"
                                                                                : "warning";
   if (!subject.failure.empty()) {
-    verdict = "The trace did not come to its end: " + safe(subject.failure) + ". " + verdict;
+    // That nothing was found says nothing where nothing could be.
+    const std::string found = findings.empty() ? "" : " " + verdict;
+    verdict = "The trace did not come to its end: " + safe(subject.failure) + "." + found;
     if (findings.empty()) state = "warning";
   }
   std::string unseen;

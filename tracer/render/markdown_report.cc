@@ -14,11 +14,11 @@ namespace {
 
 constexpr std::size_t kCommandColumns = 200;
 
-void write_finding(const model::Report& report, const Told& told, const Subject& subject,
-                   std::string& out) {
+std::string finding_text(const model::Report& report, const Told& told, const Subject& subject) {
   const model::Finding& finding = *told.finding;
-  out += fmt::format("#### {} {}\n\n{}\n\n", severity_of(told) == Severity::kError ? "🔴" : "🟡",
-                     markdown_code(finding.rule), markdown_text(verdict_text(told)));
+  std::string out =
+      fmt::format("#### {} {}\n\n{}\n\n", severity_of(told) == Severity::kError ? "🔴" : "🟡",
+                  markdown_code(finding.rule), markdown_text(verdict_text(told)));
   if (const auto place = source_place(report, finding, subject)) {
     out += fmt::format("At {}\n\n", markdown_code(fmt::format("{}:{}", place->file, place->line)));
   }
@@ -34,13 +34,18 @@ void write_finding(const model::Report& report, const Told& told, const Subject&
     out += fmt::format("**Remedy:** {}\n\n",
                        markdown_text(terminal_text(finding.remedy, kSentenceLimit)));
   }
-  out += "<details><summary>The whole story</summary>\n\n" +
+  return out;
+}
+
+std::string story_text(const model::Report& report, const Told& told) {
+  return "<details><summary>The whole story</summary>\n\n" +
          markdown_block(finding_story(report, told)) + "\n</details>\n\n";
 }
 
 }  // namespace
 
-std::string markdown_report(const model::Report& report, const Subject& subject) {
+std::string markdown_report(const model::Report& report, const Subject& subject,
+                            std::size_t limit) {
   const std::vector<Told> findings = told_findings(report);
   const std::string what = markdown_code(command_text(subject.words, kCommandColumns));
   std::string out = fmt::format("### stucktrace {} {}\n\n", markdown_text(subject.command), what);
@@ -53,12 +58,33 @@ std::string markdown_report(const model::Report& report, const Subject& subject)
       out += fmt::format("🟢 {}\n\n", markdown_text(calm_sentence(report)));
     }
   }
-  for (const Told& told : findings) write_finding(report, told, subject, out);
+  constexpr std::size_t kRest = 200;  // for what tells how much is left out
+  const auto fits = [&](std::string_view more) {
+    return out.size() + more.size() + kRest <= limit;
+  };
+  std::size_t told_of = 0;
+  for (const Told& told : findings) {
+    const std::string text = finding_text(report, told, subject);
+    if (!fits(text)) break;
+    ++told_of;
+    const std::string story = story_text(report, told);
+    out += text;
+    if (fits(story)) out += story;
+  }
+  if (told_of < findings.size()) {
+    out += fmt::format("… and {} more findings\n\n", findings.size() - told_of);
+  }
   const std::vector<std::string> unseen = unseen_sentences(report);
   if (!unseen.empty()) out += "Could not see:\n\n";
+  std::size_t listed = 0;
   for (const std::string& sentence : unseen) {
-    out += fmt::format("- {}\n", markdown_text(terminal_text(sentence, kSentenceLimit)));
+    const std::string line =
+        fmt::format("- {}\n", markdown_text(terminal_text(sentence, kSentenceLimit)));
+    if (!fits(line)) break;
+    ++listed;
+    out += line;
   }
+  if (listed < unseen.size()) out += fmt::format("- … and {} more\n", unseen.size() - listed);
   if (!unseen.empty()) out += '\n';
   return out;
 }

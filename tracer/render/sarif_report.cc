@@ -55,19 +55,29 @@ Json physical_location(const SourcePlace& place) {
           {"region", {{"startLine", place.line}}}};
 }
 
-Json location(const model::Report& report, const model::Finding& finding, const Subject& subject) {
-  Json out = Json::object();
-  const auto place = source_place(report, finding, subject);
-  if (place) out["physicalLocation"] = physical_location(*place);
-  out["logicalLocations"] = Json::array({logical_location(report, finding.pid, finding.tid)});
-  return out;
+// Where a finding is shown, and how that was found. GitHub's code scanning takes no result without
+// a file, so there always is one.
+struct Anchor {
+  SourcePlace place;
+  std::string_view by;
+};
+
+Anchor anchor(const model::Report& report, const model::Finding& finding, const Subject& subject) {
+  if (auto place = source_place(report, finding, subject)) return {*place, "frame"};
+  if (auto place = program_place(report, finding, subject)) return {*place, "program"};
+  return {{"README.md", 1, {}}, "none"};
 }
 
-Json chain_locations(const model::Report& report, const model::Finding& finding) {
+// Links with a place in the sources; the whole chain is among the properties.
+Json chain_locations(const model::Report& report, const model::Finding& finding,
+                     const Subject& subject) {
   Json list = Json::array();
   for (const model::ChainLink& link : finding.chain) {
+    const auto place = thread_place(report, link.tid, subject);
+    if (!place) continue;
     list.push_back(
         {{"id", list.size()},
+         {"physicalLocation", physical_location(*place)},
          {"logicalLocations", Json::array({logical_location(report, link.pid, link.tid)})},
          {"message", {{"text", link_sentence(link)}}}});
   }
@@ -94,31 +104,45 @@ Json stacks(const model::Finding& finding) {
 Json result(const model::Report& report, const Told& told, const Subject& subject,
             std::size_t rule_index) {
   const model::Finding& finding = *told.finding;
+  const Anchor at = anchor(report, finding, subject);
+  Json chain = Json::array();
+  for (const model::ChainLink& link : finding.chain) chain.push_back(link_sentence(link));
   std::string text = verdict_text(told);
   if (!finding.remedy.empty()) text += "\n\nRemedy: " + safe(finding.remedy);
-  Json out = {{"ruleId", safe(finding.rule)},
-              {"ruleIndex", rule_index},
-              {"level", severity_of(told) == Severity::kError ? "error" : "warning"},
-              {"message", {{"text", text}}},
-              {"locations", Json::array({location(report, finding, subject)})}};
-  if (!finding.chain.empty()) out["relatedLocations"] = chain_locations(report, finding);
+  Json out = {
+      {"ruleId", safe(finding.rule)},
+      {"ruleIndex", rule_index},
+      {"level", severity_of(told) == Severity::kError ? "error" : "warning"},
+      {"message", {{"text", text}}},
+      {"locations",
+       Json::array({{{"physicalLocation", physical_location(at.place)},
+                     {"logicalLocations",
+                      Json::array({logical_location(report, finding.pid, finding.tid)})}}})}};
+  if (Json related = chain_locations(report, finding, subject); !related.empty()) {
+    out["relatedLocations"] = std::move(related);
+  }
   if (Json frames = stacks(finding); !frames.empty()) out["stacks"] = std::move(frames);
   out["partialFingerprints"] = {{"stucktraceFinding/v1", safe(finding_name(report, finding))}};
   out["properties"] = {{"certainty", to_string(finding.certainty)},
                        {"resolved", told.resolved()},
+                       {"placedBy", at.by},
+                       {"chain", std::move(chain)},
                        {"story", finding_story(report, told)}};
   return out;
 }
 
 Json rule(std::string_view id) {
-  Json out = {{"id", safe(id)}};
-  if (const std::string_view sentence = rule_sentence(id); !sentence.empty()) {
-    out["shortDescription"] = {{"text", sentence}};
-    out["help"] = {{"text", fmt::format("{} The result's message tells what to change; stucktrace "
-                                        "replay shows the trace, if it was recorded.",
-                                        sentence)}};
-  }
-  return out;
+  const std::string name = safe(id);
+  const std::string_view known = rule_sentence(id);
+  const std::string sentence = known.empty() ? name : std::string(known);
+  const std::string help = fmt::format(
+      "{} The result's message tells what to change; stucktrace replay shows the trace, if it was "
+      "recorded.",
+      sentence);
+  return {{"id", name},
+          {"shortDescription", {{"text", sentence}}},
+          {"fullDescription", {{"text", sentence}}},
+          {"help", {{"text", help}}}};
 }
 
 Json invocation(const model::Report& report, const Subject& subject) {

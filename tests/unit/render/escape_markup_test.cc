@@ -25,10 +25,17 @@ TEST(Markup, XmlHasNoForbiddenCharacters) {
 
 TEST(Markup, MarkdownIsText) {
   EXPECT_EQ(markdown_text("*a* [b](c) <img> $x$ @you | `d`\ne"),
-            "\\*a\\* \\[b\\]\\(c\\) &lt;img&gt; \\$x\\$ \\@you \\| \\`d\\`\\\\ne");
+            "\\*a\\* \\[b\\]\\(c\\) &lt;img&gt; \\$x\\$ \\@<!-- -->you \\| \\`d\\`\\\\ne");
   EXPECT_EQ(markdown_code("plain"), "` plain `");
   EXPECT_EQ(markdown_code("a``b`c"), "``` a``b`c ```");
   EXPECT_EQ(markdown_code(""), "");
+}
+
+TEST(Markup, MarkdownLinksNothing) {
+  EXPECT_EQ(markdown_text("https://x.y"), "https:<!-- -->//x.y");
+  EXPECT_EQ(markdown_text("see www.x.y, WWW.x"), "see www<!-- -->.x.y, WWW<!-- -->.x");
+  EXPECT_EQ(markdown_text("a@b.c"), "a\\@<!-- -->b.c");
+  EXPECT_EQ(markdown_text("a: b // www w."), "a: b // www w.");
 }
 
 TEST(Markup, MarkdownBlockOutlastsWhatIsInIt) {

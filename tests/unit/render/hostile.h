@@ -6,7 +6,8 @@ namespace stucktrace::test {
 
 // What a program may call itself, or print, to break out of a format.
 inline constexpr const char* kHostile =
-    "a\n::error::x\x01\x1b[31m\xff\xef\xbf\xbe]]></failure></script><b>&\"'`|*%0A";
+    "a\n::error::x\x01\x1b[31m\xff\xef\xbf\xbe]]></failure></script></details>\n```\n<b>&\"'`|*%0A "
+    "https://evil.example/ www.evil.example a@evil.example";
 
 // The birth case with hostile text wherever a tracee has a say.
 inline model::Report hostile_report() {

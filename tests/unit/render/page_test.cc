@@ -120,6 +120,15 @@ TEST(HtmlReport, WithoutATraceShowsTheLook) {
   EXPECT_THAT(looked["lanes"][0]["spans"][0][3].get<std::string>(), HasSubstr("not known"));
 }
 
+TEST(HtmlReport, ACutTraceCallsNothingCalm) {
+  Subject cut = kSubject;
+  cut.failure = "stucktrace was ended before it could report";
+  const std::string page = html_report(model::Report{}, cut, nullptr);
+  EXPECT_THAT(page, HasSubstr("The trace did not come to its end: stucktrace was ended before it "
+                              "could report."));
+  EXPECT_THAT(page, Not(HasSubstr("Nothing is stuck")));
+}
+
 TEST(HtmlReport, NeedsNothingFromOutside) {
   const std::string page = html_report(test::birth_report(), kSubject, nullptr);
   for (const char* each : {"src=", "href=", "@import", "url(http", "fetch("}) {
@@ -142,7 +151,41 @@ TEST(HtmlReport, HostileNames) {
   EXPECT_EQ(count(page, "</script>"), count(clean, "</script>"));
   EXPECT_EQ(count(page, "<b>"), count(clean, "<b>"));
   EXPECT_EQ(count(page, "</failure>"), 0U);
+  EXPECT_EQ(count(page, "</details>"), count(clean, "</details>"));
   EXPECT_EQ(data_of(page)["graph"]["nodes"].size(), 3U);
+}
+
+TEST(HtmlReport, HostileNamesInLanes) {
+  test::EventScript script;
+  model::TaskSeen task;
+  task.comm = test::kHostile;
+  task.argv = {test::kHostile};
+  task.fds = {
+      test::fd_entry(1, model::ResourceKind::kPipe, 7, model::FdMode::kWrite, test::kHostile)};
+  script.seen(0, 10, 10, task);
+  const std::string said = test::kHostile;
+  script.call(1, 2, 10, 10, "write", {1, 0x9000, said.size()},
+              static_cast<std::int64_t>(said.size()), {{0x9000, said}});
+  script.add(3, 10, 10, model::Exec{{}, test::kHostile, {test::kHostile}, {}});
+  TraceLanes lanes(test::EventScript::kStart);
+  for (const model::Event& event : script.events()) lanes.on_event(event);
+  lanes.close();
+  const std::string page = html_report(test::hostile_report(), kSubject, &lanes);
+  const json data = data_of(page);
+  ASSERT_EQ(data["lanes"].size(), 1U);
+  EXPECT_EQ(data["lanes"][0]["marks"].size(), 2U);
+  const std::string block = data.dump();
+  EXPECT_THAT(block, HasSubstr("</details>"));
+  for (const std::string& text : {data["lanes"][0]["name"].get<std::string>(),
+                                  data["lanes"][0]["marks"][0][2].get<std::string>(),
+                                  data["lanes"][0]["spans"][0][3].get<std::string>()}) {
+    for (const char byte : text) EXPECT_NE(byte & 0xe0, 0) << int{byte};
+  }
+  // In the page itself nothing of the data looks like a tag.
+  const std::size_t from = page.find("id=\"data\">");
+  const std::string_view raw =
+      std::string_view(page).substr(from, page.find("</script>", from) - from);
+  EXPECT_EQ(raw.find('<'), raw.npos);
 }
 
 }  // namespace

@@ -133,12 +133,51 @@ TEST(Sarif, AResultWithItsPlace) {
   EXPECT_EQ(place["artifactLocation"]["uri"], "app/my%20hang.py");
   EXPECT_EQ(place["region"]["startLine"], 21);
   EXPECT_EQ(result["locations"][0]["logicalLocations"][0]["name"], "P2 python3, thread 4714");
-  EXPECT_EQ(result["relatedLocations"].size(), 3U);
+  EXPECT_EQ(result["properties"]["placedBy"], "frame");
+  // The link with frames of the sources; all links are in the chain.
+  ASSERT_EQ(result["relatedLocations"].size(), 1U);
+  EXPECT_EQ(result["relatedLocations"][0]["physicalLocation"]["region"]["startLine"], 21);
+  ASSERT_EQ(result["properties"]["chain"].size(), 3U);
+  EXPECT_THAT(std::string(result["properties"]["chain"][2]), HasSubstr("thread 4714"));
+  EXPECT_THAT(std::string(run["tool"]["driver"]["rules"][0]["fullDescription"]["text"]),
+              HasSubstr("full pipe"));
   EXPECT_EQ(
       result["stacks"][0]["frames"][0]["location"]["logicalLocations"][0]["fullyQualifiedName"],
       "popen_fork.py:40 wait");
   EXPECT_EQ(result["partialFingerprints"]["stucktraceFinding/v1"],
             "pipe-full-after-announce: P2 python3");
+}
+
+TEST(Sarif, EveryResultHasAFile) {
+  const auto place = [](std::string exe, std::vector<std::string> argv) {
+    model::Report report = test::birth_report();
+    auto snapshot = std::make_shared<model::Snapshot>(*report.snapshot);
+    for (model::Process& process : snapshot->processes) {
+      process.exe = exe;
+      process.argv = argv;
+      for (model::Thread& thread : process.threads) {
+        thread.python.clear();
+        thread.stack.clear();
+      }
+    }
+    report.snapshot = snapshot;
+    const json log = json::parse(sarif_report(report, subject()));
+    const json& result = log["runs"][0]["results"][0];
+    EXPECT_FALSE(result.contains("relatedLocations"));
+    EXPECT_EQ(result["locations"][0]["physicalLocation"]["region"]["startLine"], 1);
+    EXPECT_TRUE(result["locations"][0].contains("logicalLocations"));
+    return fmt::format(
+        "{} {}", std::string(result["properties"]["placedBy"]),
+        std::string(result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]));
+  };
+  EXPECT_EQ(place("/usr/bin/python3", {"python3", "-u", "/src/a/hang.py", "x.py"}),
+            "program a/hang.py");
+  EXPECT_EQ(place("/usr/bin/python3", {"python3", "hang.py"}), "program hang.py");
+  EXPECT_EQ(place("/src/build/prog", {"prog"}), "program build/prog");
+  EXPECT_EQ(place("/usr/bin/sh", {"sh", "-c", "a.sh"}), "none README.md");
+  EXPECT_EQ(place("/usr/bin/cat", {"cat", "word"}), "none README.md");
+  EXPECT_EQ(place("/usr/bin/python3", {"python3", "../hang.py"}), "none README.md");
+  EXPECT_EQ(place("", {}), "none README.md");
 }
 
 TEST(Sarif, NothingStuckHasNoResults) {
@@ -184,10 +223,18 @@ TEST(FindingPlace, IsTheInnermostFrameOfTheSources) {
   EXPECT_EQ(place("../hang.py", "/src"), "none");
   EXPECT_EQ(place("/src/venv/lib/python3.11/site-packages/x.py", "/src"), "none");
   EXPECT_EQ(place("/src/hang.py", ""), "none");
+  EXPECT_EQ(place("/src/lib/python/x.py", "/src"), "lib/python/x.py:21 main");
+  EXPECT_EQ(place("/src/mylib/python3/x.py", "/src"), "mylib/python3/x.py:21 main");
+  EXPECT_EQ(place("/src/env/lib64/python3.12/x.py", "/src"), "none");
+  for (const char* nowhere : {".", "./", "a/..", "..", "a/../..", "/", "/src", "/src/."}) {
+    EXPECT_EQ(place(nowhere, "/src"), "none") << nowhere;
+  }
 }
 
 TEST(FindingPlace, OfNativeFrames) {
-  const auto place = [](std::string module, std::string file) {
+  const auto place = [](std::string module, std::string file, std::string root = "/src") {
+    Subject about = subject();
+    about.source_root = std::move(root);
     model::Report report = test::birth_report();
     auto snapshot = std::make_shared<model::Snapshot>(*report.snapshot);
     for (model::Process& process : snapshot->processes) {
@@ -197,7 +244,7 @@ TEST(FindingPlace, OfNativeFrames) {
       }
     }
     report.snapshot = snapshot;
-    const auto found = source_place(report, report.diagnosis.findings[0], subject());
+    const auto found = source_place(report, report.diagnosis.findings[0], about);
     return found ? found->file : "none";
   };
   EXPECT_EQ(place("/src/build/prog", "/src/lib/a.cc"), "lib/a.cc");
@@ -205,6 +252,13 @@ TEST(FindingPlace, OfNativeFrames) {
   EXPECT_EQ(place("/src/build/prog", "/elsewhere/a.cc"), "none");
   EXPECT_EQ(place("/usr/lib/x86_64-linux-gnu/libc.so.6", "./nptl/futex.c"), "none");
   EXPECT_EQ(place("[vdso]", "a.c"), "none");
+  EXPECT_EQ(place("/src/build/prog", "../.."), "none");
+  EXPECT_EQ(place("/src/build/prog", ".."), "none");
+  EXPECT_EQ(place("/library/prog", "a.cc"), "a.cc");
+  EXPECT_EQ(place("/usr/local/src/job/build/prog", "../a.cc"), "a.cc");
+  EXPECT_EQ(place("/usr/src/job/prog", "/usr/src/job/a.cc", "/usr/src/job"), "a.cc");
+  EXPECT_EQ(place("/usr/share/job/prog", "a.cc", "/usr/share/job"), "a.cc");
+  EXPECT_EQ(place("/usr/lib/libjob.so", "/src/a.cc"), "a.cc");
 }
 
 TEST(FindingPlace, RulesAreKnown) {
@@ -230,9 +284,35 @@ TEST(Markdown, OneLineWhereNothingIsStuck) {
             "### stucktrace run ` python3 hang.py `\n\n🟢 Nothing is stuck.\n\n");
 }
 
+TEST(Markdown, StaysBelowItsLimit) {
+  model::Report report = test::birth_report();
+  const model::Finding finding = report.diagnosis.findings.front();
+  for (int i = 0; i < 9; ++i) report.diagnosis.findings.push_back(finding);
+  report.could_not_see.assign(100, std::string(1000, 'x'));
+  const std::string whole = markdown_report(report, subject());
+  EXPECT_EQ(count(whole, "#### "), 10U);
+  EXPECT_EQ(count(whole, "more findings"), 0U);
+  const std::string one = markdown_report(test::birth_report(), subject());
+  const std::string cut = markdown_report(report, subject(), 3 * one.size());
+  EXPECT_LE(cut.size(), 3 * one.size());
+  EXPECT_GE(count(cut, "#### "), 2U);
+  EXPECT_EQ(count(cut, "<details>"), count(cut, "</details>"));
+  EXPECT_THAT(cut, HasSubstr(fmt::format("… and {} more findings", 10 - count(cut, "#### "))));
+  // Of a story that does not fit the verdict is told.
+  const std::string brief = markdown_report(test::birth_report(), subject(), one.size() - 300);
+  EXPECT_LE(brief.size(), one.size() - 300);
+  EXPECT_EQ(count(brief, "#### "), 1U);
+  EXPECT_EQ(count(brief, "<details>"), 0U);
+}
+
 TEST(Markdown, HostileNames) {
   const std::string text = markdown_report(test::hostile_report(), subject());
-  EXPECT_EQ(count(text, "</details>"), 1U);
+  // Headings, chain and remedy, outside of the code: no tag, no link, and one fence.
+  const std::size_t story = text.find("<details>");
+  const std::string outside = text.substr(0, story);
+  EXPECT_EQ(count(outside, "</details>"), 2U);  // in the code of command and rule
+  EXPECT_EQ(count(text, "\n</details>"), 1U);
+  EXPECT_EQ(count(text, "\n```"), 2U);
   // Raw text stands in code alone.
   EXPECT_EQ(count(text, "\n::error::"), 0U);
 }
@@ -241,23 +321,24 @@ TEST(Markdown, HostileNames) {
 
 TEST(Annotations, OneLineAFinding) {
   const std::string lines = github_annotations(with_source("/src/hang.py"), subject());
-  EXPECT_EQ(count(lines, "\n"), 1U);
+  EXPECT_EQ(count(lines, "\n"), 2U);  // the first ends a line that others left open
   EXPECT_THAT(lines, testing::StartsWith(
-                         "::error file=hang.py,line=21,title=stucktrace%3A "
+                         "\n::error file=hang.py,line=21,title=stucktrace%3A "
                          "pipe-full-after-announce%3A P2 python3::STUCK until its time-out"));
   EXPECT_THAT(lines, HasSubstr("%0A↳ P1 python3 (pid 4711) waits for P2"));
   EXPECT_THAT(lines, HasSubstr("%0ARemedy: "));
-  EXPECT_THAT(github_annotations(resolved_report(), subject()), testing::StartsWith("::warning "));
+  EXPECT_THAT(github_annotations(resolved_report(), subject()),
+              testing::StartsWith("\n::warning "));
   EXPECT_EQ(github_annotations(calm_report(), subject()), "");
 }
 
 TEST(Annotations, HostileNamesAreOneCommand) {
   const std::string lines = github_annotations(test::hostile_report(), subject());
-  EXPECT_EQ(count(lines, "\n"), 1U);
+  EXPECT_EQ(count(lines, "\n"), 2U);
   EXPECT_EQ(count(lines, "\r"), 0U);
   EXPECT_EQ(count(lines, "\x1b"), 0U);
   // Colons of the names are escaped: the first :: after the command ends its properties.
-  const std::string properties = lines.substr(8, lines.find("::", 2) - 8);
+  const std::string properties = lines.substr(9, lines.find("::", 3) - 9);
   EXPECT_EQ(count(properties, ":"), 0U) << properties;
   EXPECT_EQ(count(properties, "title="), 1U) << properties;
 }
