@@ -240,6 +240,7 @@ void LiveSession::use_sample(model::Sample sample) {
 
 void LiveSession::tell_news() {
   for (const model::FindingRecord& record : analysis_->take_news()) {
+    if (lanes_) lanes_->finding(record);
     if (timeline_)
       timeline_->finding(record);
     else

@@ -89,6 +89,16 @@ ArgKind kind_of(const syscalls::DecodedCall& decoded, std::string_view name) {
 
 }  // namespace
 
+bool never_returns(syscalls::Sys call) {
+  return call == syscalls::Sys::exit || call == syscalls::Sys::exit_group;
+}
+
+std::string exit_words(const model::TaskExit& exit) {
+  if (!exit.signaled) return fmt::format("exits with status {}", exit.code);
+  return fmt::format("is killed by {}{}", syscalls::signal_name(exit.code),
+                     exit.core_dumped ? " (core dumped)" : "");
+}
+
 struct CallText::Context {
   const model::Call& call;
   base::Pid pid;

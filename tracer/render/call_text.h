@@ -14,6 +14,11 @@
 
 namespace stucktrace::render {
 
+// exit(2) and exit_group(2): a call that is open when its task ends, as it should be.
+bool never_returns(syscalls::Sys call);
+// "exits with status 1", "is killed by SIGSEGV (core dumped)".
+std::string exit_words(const model::TaskExit& exit);
+
 // Names as they were at another moment: descriptor -> "4<pipe:25725 → P1:3>".
 using FdNames = std::map<int, std::string>;
 

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "syscalls/decode.h"
+#include "tracer/render/finding_json.h"
 #include "tracer/render/wall_time.h"
 
 namespace stucktrace::render {
@@ -169,13 +170,7 @@ void EventLines::on_event(const Event& event) {
 void EventLines::finding(const model::FindingRecord& record) {
   const model::Finding& finding = record.finding;
   Json chain = Json::array();
-  for (const model::ChainLink& link : finding.chain) {
-    chain.push_back({{"pid", link.pid.value()},
-                     {"tid", link.tid.value()},
-                     {"who", link.who},
-                     {"what", link.what},
-                     {"on", link.on}});
-  }
+  for (const model::ChainLink& link : finding.chain) chain.push_back(link_json(link));
   Json cycle = Json::array();
   for (const base::Tid tid : finding.cycle) cycle.push_back(tid.value());
   sink_(line({{"type", "finding"},

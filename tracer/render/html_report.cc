@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -138,12 +139,42 @@ std::string_view kind_of(model::WaitKind kind) {
   }
 }
 
+std::set<base::Tid> threads_of(const std::vector<Told>& findings) {
+  std::set<base::Tid> tids;
+  for (const Told& told : findings) {
+    tids.insert(told.finding->tid);
+    for (const model::ChainLink& link : told.finding->chain) tids.insert(link.tid);
+    tids.insert(told.finding->cycle.begin(), told.finding->cycle.end());
+  }
+  return tids;
+}
+
+// `most` of them in their order, none left out that is wanted unless there is no room for these.
+std::vector<Member> first_of(const std::vector<Member>& members, const std::set<base::Tid>& wanted,
+                             std::size_t most) {
+  const auto is_wanted = [&](const Member& each) { return wanted.contains(each.thread->tid); };
+  const auto all_wanted = static_cast<std::size_t>(std::ranges::count_if(members, is_wanted));
+  std::size_t others = most - std::min(most, all_wanted);
+  std::vector<Member> chosen;
+  for (const Member& each : members) {
+    if (chosen.size() == most) break;
+    if (!is_wanted(each) && others == 0) continue;
+    if (!is_wanted(each)) --others;
+    chosen.push_back(each);
+  }
+  return chosen;
+}
+
 // Without a trace: what each thread of the trees waited for when it was looked at. Since when is
 // not known of every wait; it then fills all of the time shown, which is at least that of the look.
-std::vector<Lane> lanes_of(const model::Snapshot& snapshot, base::Nanoseconds look) {
+std::vector<Lane> lanes_of(const model::Snapshot& snapshot, base::Nanoseconds look,
+                           const std::vector<Told>& findings, std::size_t& left_out) {
   constexpr std::size_t kMost = 300;
   std::vector<Member> members = members_of(snapshot, true);
-  if (members.size() > kMost) members.resize(kMost);
+  if (members.size() > kMost) {
+    left_out = members.size() - kMost;
+    members = first_of(members, threads_of(findings), kMost);
+  }
   base::Instant zero{snapshot.taken_at.since_boot - look};
   for (const Member& member : members) {
     zero = std::min(zero, member.thread->waiting_since.value_or(zero));
@@ -260,7 +291,8 @@ std::string html_report(const model::Report& report, const Subject& subject,
     left_out = lanes->left_out();
   } else if (report.snapshot) {
     constexpr base::Nanoseconds kLeast = std::chrono::milliseconds{10};
-    rows = lanes_of(*report.snapshot, std::max(kLeast, report.look ? report.look->took : kLeast));
+    rows = lanes_of(*report.snapshot, std::max(kLeast, report.look ? report.look->took : kLeast),
+                    findings, left_out.lanes);
     for (const Lane& row : rows) zero = std::min(zero, row.born);
   }
   name_lanes(report, rows);

@@ -13,6 +13,7 @@
 
 #include "syscalls/decode.h"
 #include "tracer/render/calm.h"
+#include "tracer/render/finding_json.h"
 #include "tracer/render/finding_scope.h"
 #include "tracer/render/sight.h"
 #include "tracer/render/thread_groups.h"
@@ -349,13 +350,10 @@ Json behind_json(const Report& report, const Finding& finding) {
 Json finding_json(const Finding& finding, const Report& report) {
   Json chain = Json::array();
   for (const model::ChainLink& link : finding.chain) {
-    chain.push_back({{"pid", link.pid.value()},
-                     {"tid", link.tid.value()},
-                     {"who", link.who},
-                     {"what", link.what},
-                     {"on", link.on},
-                     {"since_ms", maybe_ms(link.since)},
-                     {"frames", link.frames}});
+    Json each = link_json(link);
+    each["since_ms"] = maybe_ms(link.since);
+    each["frames"] = link.frames;
+    chain.push_back(std::move(each));
   }
   Json announced = nullptr;
   if (finding.announced) {

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "syscalls/decode.h"
+#include "tracer/render/call_text.h"
 
 namespace stucktrace::render {
 namespace {
@@ -75,12 +76,12 @@ std::string call_line(const Call& call) {
     if (i > 0) text += ", ";
     text += syscalls::to_text(decoded.args[i].value, kTextLimit);
   }
-  const bool never_returns = call.sys() == Sys::exit || call.sys() == Sys::exit_group;
-  if (!call.end && !never_returns) return text + " <unfinished ...>";
+  const bool returns = !never_returns(call.sys());
+  if (!call.end && returns) return text + " <unfinished ...>";
   text += ") ";
   if (text.size() < kResultColumn) text.resize(kResultColumn, ' ');
   text += "= " + result_text(call, decoded);
-  if (call.end && !never_returns) text += fmt::format(" <{}>", micros(*call.end - call.start));
+  if (call.end && returns) text += fmt::format(" <{}>", micros(*call.end - call.start));
   return text;
 }
 

@@ -88,15 +88,8 @@ void TextTimeline::Impl::ended(const Event& event, const model::TaskExit& exit) 
     }
     return;
   }
-  if (exit.signaled) {
-    line(event.at, event.pid, event.tid,
-         fmt::format("is killed by {}{}", syscalls::signal_name(exit.code),
-                     exit.core_dumped ? " (core dumped)" : ""),
-         Style::kWarn);
-  } else {
-    line(event.at, event.pid, event.tid, fmt::format("exits with status {}", exit.code),
-         exit.code == 0 ? Style::kBold : Style::kWarn);
-  }
+  line(event.at, event.pid, event.tid, exit_words(exit),
+       !exit.signaled && exit.code == 0 ? Style::kBold : Style::kWarn);
   ending_.erase(event.pid);
   channels_.erase(event.pid);
   std::erase_if(signals_, [&](const auto& item) { return item.first.first == event.pid; });

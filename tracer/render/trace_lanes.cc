@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <tuple>
 #include <utility>
 
 #include "syscalls/io.h"
@@ -16,7 +17,6 @@ namespace {
 using model::Call;
 using model::Event;
 using syscalls::Sys;
-using syscalls::Trait;
 
 constexpr std::size_t kSpeechLimit = 160;
 
@@ -49,37 +49,56 @@ std::string_view kind_of(const Call& call) {
   }
 }
 
-bool never_returns(const Call& call) {
-  return call.sys() == Sys::exit || call.sys() == Sys::exit_group;
-}
-
 }  // namespace
 
-Lane* TraceLanes::lane(base::Tid tid) {
+TraceLanes::Kept* TraceLanes::kept(base::Tid tid) {
   const model::TaskTree::Task* task = tasks_.find(tid);
   if (task == nullptr) return nullptr;
-  const auto known = of_task_.find(task->index);
-  if (known != of_task_.end()) return &lanes_[known->second];
-  if (lanes_.size() >= limits_.lanes) return nullptr;
-  of_task_[task->index] = lanes_.size();
+  const auto known = lanes_.find(task->index);
+  if (known != lanes_.end()) return &known->second;
+  // What is told of a task after its end does not bring it back.
+  if (task->ended && *task->ended < last_) return nullptr;
   Lane fresh;
   fresh.pid = task->pid;
   fresh.tid = tid;
   fresh.role = tasks_.role(tid);
   fresh.name = terminal_text(task->comm);
   fresh.born = task->born;
-  lanes_.push_back(std::move(fresh));
-  return &lanes_.back();
+  return &lanes_.emplace(task->index, Kept{std::move(fresh), {}}).first->second;
+}
+
+void TraceLanes::ended(Lane& lane, base::Instant at) {
+  if (lane.ended) return;
+  lane.ended = at;
+  ++ended_;
 }
 
 void TraceLanes::mark(base::Tid tid, base::Instant at, std::string_view kind, std::string text) {
-  Lane* on = lane(tid);
-  if (on == nullptr || marks_ >= limits_.marks) {
+  Kept* on = kept(tid);
+  if (on == nullptr) {
     ++left_out_.marks;
     return;
   }
-  ++marks_;
-  on->marks.push_back({at, kind, std::move(text)});
+  on->lane.marks.push_back({at, kind, std::move(text)});
+  if (++marks_ > 2 * limits_.marks) prune_marks();
+}
+
+void TraceLanes::prune_marks() {
+  if (marks_ <= limits_.marks) return;
+  std::vector<base::Instant> times;
+  times.reserve(marks_);
+  for (const auto& [index, each] : lanes_) {
+    for (const LaneMark& mark : each.lane.marks) times.push_back(mark.at);
+  }
+  const auto first_kept = times.begin() + static_cast<std::ptrdiff_t>(marks_ - limits_.marks);
+  std::ranges::nth_element(times, first_kept);
+  std::size_t gone = 0;
+  for (auto& [index, each] : lanes_) {
+    gone +=
+        std::erase_if(each.lane.marks, [&](const LaneMark& mark) { return mark.at < *first_kept; });
+  }
+  left_out_.marks += gone;
+  marks_ -= gone;
 }
 
 void TraceLanes::said(const Call& call) {
@@ -96,39 +115,71 @@ void TraceLanes::said(const Call& call) {
 
 void TraceLanes::span(const Call& call) {
   said(call);
-  if (never_returns(call)) return;
+  if (never_returns(call.sys())) return;
   const base::Instant end = call.end.value_or(last_);
-  Lane* on = lane(call.tid);
+  Kept* on = kept(call.tid);
+  if (on != nullptr) on->waited += end - call.start;
   if (on == nullptr || (call.end && end - call.start < shortest_kept_)) {
     ++left_out_.spans;
     return;
   }
   LaneSpan span{call.start, end, kind_of(call), words_.call(call), !call.end, {}};
   if (const auto release = releases_.of(call, fds_)) span.released_by = tasks_.role(release->by);
-  on->spans.push_back(std::move(span));
-  if (++spans_ > 2 * limits_.spans) prune();
+  on->lane.spans.push_back(std::move(span));
+  if (++spans_ > 2 * limits_.spans) prune_spans();
 }
 
 // Keeps the longest spans; what is as short as those left out need not be looked at any more.
-void TraceLanes::prune() {
+void TraceLanes::prune_spans() {
   if (spans_ <= limits_.spans) return;
   std::vector<base::Nanoseconds> lengths;
   lengths.reserve(spans_);
-  for (const Lane& each : lanes_) {
-    for (const LaneSpan& span : each.spans) lengths.push_back(span.end - span.start);
+  for (const auto& [index, each] : lanes_) {
+    for (const LaneSpan& span : each.lane.spans) lengths.push_back(span.end - span.start);
   }
   const auto limit = lengths.begin() + static_cast<std::ptrdiff_t>(limits_.spans);
   std::ranges::nth_element(lengths, limit, std::greater{});
   shortest_kept_ = *limit + base::Nanoseconds{1};
-  for (Lane& each : lanes_) {
-    std::erase_if(each.spans, [&](const LaneSpan& span) {
+  std::size_t gone = 0;
+  for (auto& [index, each] : lanes_) {
+    gone += std::erase_if(each.lane.spans, [&](const LaneSpan& span) {
       return !span.open && span.end - span.start < shortest_kept_;
     });
   }
-  std::size_t kept = 0;
-  for (const Lane& each : lanes_) kept += each.spans.size();
-  left_out_.spans += spans_ - kept;
-  spans_ = kept;
+  left_out_.spans += gone;
+  spans_ -= gone;
+}
+
+// Leaves the number of lanes allowed; unless `live_too`, counts and takes only those that ended.
+void TraceLanes::prune_lanes(bool live_too) {
+  struct Rank {
+    bool found;
+    bool live;
+    base::Nanoseconds waited;
+    std::size_t index;
+  };
+  std::vector<Rank> ranks;
+  for (const auto& [index, each] : lanes_) {
+    const bool live = !each.lane.ended;
+    if (live && !live_too) continue;
+    ranks.push_back({found_.contains(each.lane.tid), live, each.waited, index});
+  }
+  if (ranks.size() <= limits_.lanes) return;
+  std::ranges::sort(ranks, [](const Rank& one, const Rank& other) {
+    return std::tuple(!one.found, !one.live, -one.waited, one.index) <
+           std::tuple(!other.found, !other.live, -other.waited, other.index);
+  });
+  for (std::size_t i = limits_.lanes; i < ranks.size(); ++i) {
+    const auto at = lanes_.find(ranks[i].index);
+    const Lane& lane = at->second.lane;
+    if (lane.ended) --ended_;
+    spans_ -= lane.spans.size();
+    marks_ -= lane.marks.size();
+    left_out_.spans += lane.spans.size();
+    left_out_.marks += lane.marks.size();
+    ++left_out_.lanes;
+    lanes_.erase(at);
+  }
 }
 
 void TraceLanes::on_event(const Event& event) {
@@ -137,16 +188,17 @@ void TraceLanes::on_event(const Event& event) {
   releases_.observe(event, fds_);
   if (const auto call = calls_.observe(event)) span(*call);
   if (const auto* seen = std::get_if<model::TaskSeen>(&event.data)) {
-    if (Lane* on = lane(event.tid)) {
-      on->name = terminal_text(seen->comm);
-    } else {
-      ++left_out_.lanes;
-    }
+    if (Kept* on = kept(event.tid)) on->lane.name = terminal_text(seen->comm);
   } else if (const auto* exec = std::get_if<model::Exec>(&event.data)) {
-    if (Lane* on = lane(event.tid)) {
+    if (Kept* on = kept(event.tid)) {
+      if (std::exchange(on->lane.ended, std::nullopt)) --ended_;  // a leader lives again
       if (const model::TaskTree::Task* task = tasks_.find(event.tid)) {
-        on->name = terminal_text(task->comm);
+        on->lane.name = terminal_text(task->comm);
       }
+    }
+    // It ends the other threads without a word.
+    for (auto& [index, each] : lanes_) {
+      if (each.lane.pid == event.pid && each.lane.tid != event.tid) ended(each.lane, event.at);
     }
     mark(event.tid, event.at, "life",
          "runs: " + (exec->argv.empty() ? terminal_text(exec->exe, kSpeechLimit)
@@ -161,22 +213,33 @@ void TraceLanes::on_event(const Event& event) {
   } else if (const auto* group = std::get_if<model::GroupStop>(&event.data)) {
     mark(event.tid, event.at, "signal", "is stopped by " + syscalls::signal_name(group->signo));
   } else if (const auto* exit = std::get_if<model::TaskExit>(&event.data)) {
-    if (Lane* on = lane(event.tid)) on->ended = event.at;
-    mark(event.tid, event.at, "life",
-         exit->signaled ? "is killed by " + syscalls::signal_name(exit->code)
-                        : fmt::format("exits with status {}", exit->code));
+    if (Kept* on = kept(event.tid)) ended(on->lane, event.at);
+    mark(event.tid, event.at, "life", exit_words(*exit));
   }
   fds_.observe(event);
+  if (ended_ > 2 * limits_.lanes) prune_lanes(false);
+}
+
+void TraceLanes::finding(const model::FindingRecord& record) {
+  const model::Finding& finding = record.finding;
+  found_.insert(finding.tid);
+  for (const model::ChainLink& link : finding.chain) found_.insert(link.tid);
+  found_.insert(finding.cycle.begin(), finding.cycle.end());
 }
 
 void TraceLanes::close() {
   for (const Call& call : calls_.close()) span(call);
-  prune();
+  prune_lanes(true);
+  prune_spans();
+  prune_marks();
 }
 
 std::vector<Lane> TraceLanes::lanes() const {
-  std::vector<Lane> sorted = lanes_;
-  for (Lane& each : sorted) std::ranges::stable_sort(each.spans, {}, &LaneSpan::start);
+  std::vector<Lane> sorted;
+  for (const auto& [index, each] : lanes_) {
+    sorted.push_back(each.lane);
+    std::ranges::stable_sort(sorted.back().spans, {}, &LaneSpan::start);
+  }
   // "P10.T2" after "P9.T1": by the numbers in it.
   const auto numbers = [](const Lane& lane) {
     int process = 0;

@@ -2,10 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "tracer/model/fd_tracker.h"
@@ -47,7 +48,8 @@ struct Lane {
 };
 
 // The trace as one lane a thread, collected while events go by. Bounded: of more calls than are
-// kept the longest stay, of more marks and threads the first.
+// kept the longest stay, of more marks the last; of more threads those of findings, then those that
+// live at the end, then those that waited longest. While the trace goes on all that live are kept.
 class TraceLanes final : public TraceWriter {
  public:
   struct Limits {
@@ -69,11 +71,11 @@ class TraceLanes final : public TraceWriter {
   TraceLanes& operator=(const TraceLanes&) = delete;
 
   void on_event(const model::Event& event) override;
-  void finding(const model::FindingRecord&) override {}  // the report has them
+  // Its threads stay; the report tells the rest.
+  void finding(const model::FindingRecord& record) override;
   void close() override;
 
   base::Instant zero() const { return zero_; }
-  base::Instant last() const { return last_; }
   // By role: processes in the order they came. After close().
   std::vector<Lane> lanes() const;
   const LeftOut& left_out() const { return left_out_; }
@@ -81,11 +83,19 @@ class TraceLanes final : public TraceWriter {
  private:
   static constexpr std::size_t kTextLimit = 80;
 
-  Lane* lane(base::Tid tid);
+  struct Kept {
+    Lane lane;
+    base::Nanoseconds waited{};  // in all calls, also in those left out
+  };
+
+  Kept* kept(base::Tid tid);
+  void ended(Lane& lane, base::Instant at);
   void span(const model::Call& call);
   void said(const model::Call& call);
   void mark(base::Tid tid, base::Instant at, std::string_view kind, std::string text);
-  void prune();
+  void prune_lanes(bool live_too);
+  void prune_spans();
+  void prune_marks();
 
   base::Instant zero_;
   base::Instant last_;
@@ -95,8 +105,9 @@ class TraceLanes final : public TraceWriter {
   model::CallPairer calls_;
   ReleaseFinder releases_;
   CallText words_;
-  std::vector<Lane> lanes_;
-  std::unordered_map<std::size_t, std::size_t> of_task_;  // by index in the tree: place in lanes_
+  std::map<std::size_t, Kept> lanes_;    // by the task's index in the tree
+  std::unordered_set<base::Tid> found_;  // threads of findings
+  std::size_t ended_ = 0;                // of lanes_
   std::size_t spans_ = 0;
   std::size_t marks_ = 0;
   base::Nanoseconds shortest_kept_{};

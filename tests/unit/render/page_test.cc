@@ -120,6 +120,22 @@ TEST(HtmlReport, WithoutATraceShowsTheLook) {
   EXPECT_THAT(looked["lanes"][0]["spans"][0][3].get<std::string>(), HasSubstr("not known"));
 }
 
+TEST(HtmlReport, ThreadsOfAFindingHaveTheirLanes) {
+  model::Report report = test::birth_report();
+  auto snapshot = std::make_shared<model::Snapshot>(*report.snapshot);
+  model::Process& first = snapshot->processes.front();
+  for (int i = 0; i < 400; ++i) {
+    model::Thread thread = first.threads.front();
+    thread.tid = base::Tid{100'000 + i};
+    first.threads.push_back(thread);
+  }
+  report.snapshot = snapshot;
+  const json data = data_of(html_report(report, kSubject, nullptr));
+  EXPECT_EQ(data["lanes"].size(), 300U);
+  EXPECT_EQ(data["left_out"]["lanes"], 103);
+  EXPECT_EQ(data["lanes"].back()["tid"], 4714);
+}
+
 TEST(HtmlReport, ACutTraceCallsNothingCalm) {
   Subject cut = kSubject;
   cut.failure = "stucktrace was ended before it could report";

@@ -445,7 +445,63 @@ TEST(TraceLanes, KeepsTheLongestOfTooMany) {
   }
   EXPECT_EQ(lanes.left_out().spans + all[0].spans.size(), 200U);
   EXPECT_EQ(lanes.left_out().lanes, 4U);
-  EXPECT_EQ(all[0].marks.size(), 3U);
+  ASSERT_EQ(all[0].marks.size(), 3U);
+  EXPECT_EQ(all[0].marks.back().at, EventScript::at_ms(at + 5));
+  EXPECT_EQ(lanes.left_out().marks, 2U);
+}
+
+// A make with many short children, the last of which hangs.
+TEST(TraceLanes, KeepsTheThreadThatHangs) {
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  for (int i = 0; i < 2000; ++i) {
+    const int tid = 100 + i;
+    script.seen(i + .1, tid, tid, {});
+    script.call(i + .2, i + .3, tid, tid, "read", {3, 0x9000, 5}, 0);
+    script.add(i + .4, tid, tid, model::TaskExit{});
+    script.add(i + .5, 10, 10, model::SignalStop{17, 0, {}, 0});
+  }
+  script.seen(2001, 9000, 9000, {});
+  script.enter(2002, 9000, 9000, "read", {3, 0x9000, 5});
+  script.add(3000, 10, 10, model::SignalStop{17, 0, {}, 0});
+  TraceLanes lanes(EventScript::kStart);
+  model::FindingRecord record;
+  record.finding.tid = base::Tid{150};
+  bool told = false;
+  for (const model::Event& event : script.events()) {
+    if (!std::exchange(told, true)) lanes.finding(record);
+    lanes.on_event(event);
+  }
+  lanes.close();
+  const std::vector<Lane> all = lanes.lanes();
+  EXPECT_EQ(all.size(), 500U);
+  EXPECT_EQ(lanes.left_out().lanes, 1502U);
+  const auto lane = [&](int tid) {
+    const auto at = std::ranges::find(all, base::Tid{tid}, &Lane::tid);
+    return at == all.end() ? nullptr : &*at;
+  };
+  ASSERT_NE(lane(9000), nullptr);
+  ASSERT_EQ(lane(9000)->spans.size(), 1U);
+  EXPECT_TRUE(lane(9000)->spans[0].open);
+  EXPECT_NE(lane(150), nullptr);
+  ASSERT_NE(lane(10), nullptr);
+  ASSERT_FALSE(lane(10)->marks.empty());
+  EXPECT_EQ(lane(10)->marks.back().at, EventScript::at_ms(3000));
+  std::size_t marks = 0;
+  for (const Lane& each : all) marks += each.marks.size();
+  EXPECT_LE(marks, 4000U);
+}
+
+TEST(TraceLanes, AnExecEndsTheOtherThreads) {
+  EventScript script = two_threads();
+  script.enter(1, 10, 11, "execve", {0x7000, 0, 0});
+  script.add(3, 10, 10, model::Exec{base::Tid{11}, "/bin/true", {"true"}, {}});
+  TraceLanes lanes(EventScript::kStart);
+  feed(lanes, script);
+  const std::vector<Lane> all = lanes.lanes();
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_FALSE(all[0].ended.has_value());
+  EXPECT_EQ(all[1].ended, EventScript::at_ms(3));
 }
 
 }  // namespace
