@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <protozero/pbf_writer.hpp>
 
 #include "syscalls/decode.h"
+#include "tracer/render/call_text.h"
 #include "tracer/render/escape.h"
 #include "tracer/render/finding_text.h"
 
@@ -100,7 +103,6 @@ void annotate(pbf_writer& event, std::string_view key, std::string_view text) {
 PerfettoTrace::PerfettoTrace(const model::TraceHeader& header, ByteSink sink)
     : sink_(std::move(sink)), last_(header.started) {
   constexpr std::uint32_t kRealtime = 1;
-  constexpr std::uint32_t kMonotonic = 3;
   constexpr std::uint32_t kBoottime = 6;  // what packets are in unless they say otherwise
   packet(sink_, [&](pbf_writer& content) {
     pbf_writer snapshot(content, tag::kClockSnapshot);
@@ -110,7 +112,7 @@ PerfettoTrace::PerfettoTrace(const model::TraceHeader& header, ByteSink sink)
       one.add_uint64(tag::kClockTime, nanoseconds(time));
     };
     clock(kBoottime, header.started.since_boot);
-    clock(kMonotonic, header.started.since_boot);
+    // Not CLOCK_MONOTONIC: it stood still while the machine slept.
     clock(kRealtime, header.started_wall);
   });
 }
@@ -120,40 +122,66 @@ std::uint64_t PerfettoTrace::track(base::Tid tid, bool renamed) {
   if (task == nullptr) return 0;
   const std::uint64_t thread = task->index + 1;
   const std::uint64_t process = kProcessUuids + static_cast<std::uint64_t>(task->process_number);
-  const std::string role = tasks_.process_role(task->pid);
-  if (described_.insert(process).second || (renamed && task->thread_number == 1)) {
-    const model::TaskTree::Task* main = tasks_.find(base::main_thread(task->pid));
-    packet(sink_, [&](pbf_writer& content) {
-      pbf_writer descriptor(content, tag::kTrackDescriptor);
-      descriptor.add_uint64(tag::kUuid, process);
-      pbf_writer about(descriptor, tag::kProcess);
-      about.add_int32(tag::kPid, task->pid.value());
-      if (main != nullptr) {
-        for (const std::string& word : main->argv) about.add_string(tag::kCommandLine, utf8(word));
-      }
-      about.add_string(tag::kProcessName,
-                       role + " " + utf8(main != nullptr ? main->comm : task->comm));
-    });
+  // Who has ended was described while it lived.
+  const bool fresh = !task->ended && described_.insert(thread).second;
+  if (!fresh && !renamed) return thread;
+  const model::TaskTree::Task* main = tasks_.find(base::main_thread(task->pid));
+  const auto [at, first] = processes_.try_emplace(process);
+  if (first || task->thread_number == 1) {
+    const model::TaskTree::Task& named = main != nullptr ? *main : *task;
+    at->second = {task->pid, tasks_.process_role(task->pid) + " " + utf8(named.comm), named.argv};
   }
-  if (described_.insert(thread).second || renamed) {
-    packet(sink_, [&](pbf_writer& content) {
-      pbf_writer descriptor(content, tag::kTrackDescriptor);
-      descriptor.add_uint64(tag::kUuid, thread);
-      descriptor.add_uint64(tag::kParentUuid, process);
-      pbf_writer about(descriptor, tag::kThread);
-      about.add_int32(tag::kPid, task->pid.value());
-      about.add_int32(tag::kTid, tid.value());
-      about.add_string(tag::kThreadName, tasks_.role(tid) + " " + utf8(task->comm));
-    });
-  }
+  packet(sink_, [&](pbf_writer& content) {
+    pbf_writer descriptor(content, tag::kTrackDescriptor);
+    descriptor.add_uint64(tag::kUuid, thread);
+    descriptor.add_uint64(tag::kParentUuid, process);
+    pbf_writer about(descriptor, tag::kThread);
+    about.add_int32(tag::kPid, task->pid.value());
+    about.add_int32(tag::kTid, tid.value());
+    about.add_string(tag::kThreadName, tasks_.role(tid) + " " + utf8(task->comm));
+  });
   return thread;
+}
+
+// Once, when the name is final: the first one told stays (SetProcessNameIfUnset of the trace
+// processor), and that would be the name before the exec.
+void PerfettoTrace::describe(std::uint64_t uuid, const ProcessTrack& process) {
+  packet(sink_, [&](pbf_writer& content) {
+    pbf_writer descriptor(content, tag::kTrackDescriptor);
+    descriptor.add_uint64(tag::kUuid, uuid);
+    pbf_writer about(descriptor, tag::kProcess);
+    about.add_int32(tag::kPid, process.pid.value());
+    for (const std::string& word : process.argv) about.add_string(tag::kCommandLine, utf8(word));
+    about.add_string(tag::kProcessName, process.name);
+  });
+}
+
+// Of a task that has ended nothing is kept.
+void PerfettoTrace::ended(const Event& event, const model::TaskExit& exit) {
+  const model::TaskTree::Task* task = tasks_.find(event.tid);
+  if (task == nullptr) return;
+  const std::uint64_t thread = task->index + 1;
+  if (!described_.contains(thread)) track(event.tid, true);
+  instant(event.at, event.tid, "life", exit_words(exit));
+  described_.erase(thread);
+  last_ends_.erase(thread);
+  if (event.tid != base::main_thread(event.pid)) return;
+  const auto process =
+      processes_.find(kProcessUuids + static_cast<std::uint64_t>(task->process_number));
+  if (process == processes_.end()) return;
+  describe(process->first, process->second);
+  processes_.erase(process);
 }
 
 void PerfettoTrace::begin(const Call& call) {
   const std::uint64_t on = track(call.tid);
   const auto decoded = syscalls::decode(call.raw, std::nullopt, call.memory);
   open_[call.tid] = on;
-  track_event(sink_, call.start, on, Type::kBegin, [&](pbf_writer& event) {
+  // A call that is only known since it ended, or by a look, may seem to begin inside of another.
+  const auto last = last_ends_.find(on);
+  const base::Instant from =
+      last == last_ends_.end() ? call.start : std::max(call.start, last->second);
+  track_event(sink_, from, on, Type::kBegin, [&](pbf_writer& event) {
     event.add_string(tag::kCategory, "syscall");
     event.add_string(tag::kName, decoded.name);
     for (const syscalls::Argument& argument : decoded.args) {
@@ -173,7 +201,11 @@ void PerfettoTrace::end(const Call& call) {
     instant(release->at, release->by, "release", "releases " + tasks_.role(call.tid), flows_);
     instant(*call.end, call.tid, "release", "released by " + by, flows_, true);
   }
-  track_event(sink_, call.end.value_or(last_), on, Type::kEnd, [&](pbf_writer& event) {
+  const auto before = last_ends_.find(on);
+  const base::Instant until = call.end.value_or(last_);
+  const base::Instant to = before == last_ends_.end() ? until : std::max(until, before->second);
+  last_ends_[on] = to;
+  track_event(sink_, to, on, Type::kEnd, [&](pbf_writer& event) {
     if (!call.result) return;
     annotate(event, "result",
              call.result->is_error ? syscalls::error_name(call.result->value)
@@ -190,13 +222,39 @@ void PerfettoTrace::instant(base::Instant at, base::Tid tid, std::string_view ca
   });
 }
 
-// An exec ends the calls of the other threads without a word.
-void PerfettoTrace::end_orphans(base::Instant at) {
-  std::erase_if(open_, [&](const auto& item) {
-    if (calls_.open_call(item.first) != nullptr) return false;
-    track_event(sink_, at, item.second, Type::kEnd, [](pbf_writer&) {});
-    return true;
-  });
+// An exec ends the calls of the other threads without a word, and its own goes on under the
+// leader's tid: on the track where it began.
+void PerfettoTrace::executed(const Event& event, const model::Exec& exec) {
+  std::optional<std::uint64_t> own;
+  if (exec.former_tid && exec.former_tid != event.tid) {
+    if (const auto at = open_.find(exec.former_tid); at != open_.end()) {
+      own = at->second;
+      open_.erase(at);
+    }
+    end_slice(event.tid, event.at);
+  }
+  std::vector<base::Tid> orphans;
+  for (const auto& [tid, track] : open_) {
+    if (calls_.open_call(tid) == nullptr) orphans.push_back(tid);
+  }
+  std::ranges::sort(orphans);
+  for (const base::Tid tid : orphans) {
+    const std::uint64_t gone = open_.at(tid);
+    end_slice(tid, event.at);
+    described_.erase(gone);
+    last_ends_.erase(gone);
+  }
+  if (own) open_[event.tid] = *own;
+  track(event.tid, true);
+  instant(event.at, event.tid, "life", "runs " + command_text(exec.argv, kTextLimit));
+}
+
+void PerfettoTrace::end_slice(base::Tid tid, base::Instant at) {
+  const auto open = open_.find(tid);
+  if (open == open_.end()) return;
+  last_ends_[open->second] = at;
+  track_event(sink_, at, open->second, Type::kEnd, [](pbf_writer&) {});
+  open_.erase(open);
 }
 
 void PerfettoTrace::on_event(const Event& event) {
@@ -209,15 +267,11 @@ void PerfettoTrace::on_event(const Event& event) {
   } else if (const auto* stop = std::get_if<model::SignalStop>(&event.data)) {
     instant(event.at, event.tid, "signal", syscalls::signal_name(stop->signo));
   } else if (const auto* exec = std::get_if<model::Exec>(&event.data)) {
-    end_orphans(event.at);
-    track(event.tid, true);
-    instant(event.at, event.tid, "life", "runs " + command_text(exec->argv, kTextLimit));
+    executed(event, *exec);
   } else if (std::holds_alternative<model::TaskSeen>(event.data)) {
     track(event.tid, true);
   } else if (const auto* exit = std::get_if<model::TaskExit>(&event.data)) {
-    instant(event.at, event.tid, "life",
-            exit->signaled ? "is killed by " + syscalls::signal_name(exit->code)
-                           : fmt::format("exits with status {}", exit->code));
+    ended(event, *exit);
   }
   fds_.observe(event);
 }
@@ -243,6 +297,8 @@ void PerfettoTrace::finding(const model::FindingRecord& record) {
 
 void PerfettoTrace::close() {
   for (const Call& call : calls_.close()) end(call);
+  for (const auto& [uuid, process] : processes_) describe(uuid, process);
+  processes_.clear();
 }
 
 }  // namespace stucktrace::render

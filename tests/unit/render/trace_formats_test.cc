@@ -55,6 +55,14 @@ std::string written(const EventScript& script, const model::FindingRecord* recor
   return out;
 }
 
+EventScript two_threads() {
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  script.made(0.1, 10, 10, 11, model::NewTaskKind::kThread, true);
+  script.seen(0.2, 10, 11, {});
+  return script;
+}
+
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   for (const std::string_view line : base::split(text, '\n')) lines.emplace_back(line);
@@ -186,7 +194,23 @@ struct Packet {
   std::uint64_t parent = 0;
   int tid = 0;
   std::string track_name;
+  std::vector<std::uint32_t> clocks;
 };
+
+std::vector<std::uint32_t> read_clocks(protozero::pbf_reader snapshot) {
+  std::vector<std::uint32_t> ids;
+  while (snapshot.next(1)) {
+    protozero::pbf_reader clock = snapshot.get_message();
+    while (clock.next()) {
+      if (clock.tag() == 1) {
+        ids.push_back(clock.get_uint32());
+      } else {
+        clock.skip();
+      }
+    }
+  }
+  return ids;
+}
 
 void read_descriptor(protozero::pbf_reader message, Packet& packet) {
   while (message.next()) {
@@ -274,7 +298,7 @@ std::vector<Packet> read_trace(const std::string& bytes) {
           break;
         default:
           EXPECT_EQ(message.tag(), 6U);  // ClockSnapshot
-          message.skip();
+          packet.clocks = read_clocks(message.get_message());
       }
     }
     EXPECT_TRUE(sequence);
@@ -288,13 +312,14 @@ TEST(Perfetto, SlicesNestOnDescribedTracks) {
   const auto packets = read_trace(written<PerfettoTrace>(test::birth_case(), &record));
   std::map<std::uint64_t, int> depth;
   std::set<std::uint64_t> described;
+  std::set<std::uint64_t> parents;
   std::map<int, std::string> names;
   for (const Packet& packet : packets) {
     if (packet.described != 0) {
       described.insert(packet.described);
       if (packet.tid != 0) {
         names[packet.tid] = packet.track_name;
-        EXPECT_TRUE(described.contains(packet.parent));
+        parents.insert(packet.parent);
       }
     }
     if (packet.type == 0) continue;
@@ -305,8 +330,82 @@ TEST(Perfetto, SlicesNestOnDescribedTracks) {
     EXPECT_LE(depth[packet.track], 1);
   }
   for (const auto& [track, open] : depth) EXPECT_EQ(open, 0);
+  for (const std::uint64_t parent : parents) EXPECT_TRUE(described.contains(parent));
   EXPECT_EQ(names[4714], "P2.T2 QueueFeederThre");
   EXPECT_EQ(names[4711], "P1.T1 python3.11");
+}
+
+TEST(Perfetto, AProcessIsDescribedOnceByItsLastName) {
+  const auto packets = read_trace(written<PerfettoTrace>(test::birth_case(), nullptr));
+  std::vector<std::string> names;
+  for (const Packet& packet : packets) {
+    if (packet.described != 0 && packet.tid == 0) names.push_back(packet.track_name);
+  }
+  EXPECT_THAT(names, ElementsAre("P3 sh", "P2 python3", "P1 python3.11"));
+  // One that lives to the end of the trace.
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  script.add(1, 10, 10, model::Exec{{}, "/bin/cat", {"cat"}, {}});
+  const auto open = read_trace(written<PerfettoTrace>(script, nullptr));
+  EXPECT_EQ(open.back().track_name, "P1 cat");
+}
+
+TEST(Perfetto, ClocksThatRunWhileTheMachineSleeps) {
+  const auto packets = read_trace(written<PerfettoTrace>(two_threads(), nullptr));
+  EXPECT_THAT(packets.front().clocks, testing::UnorderedElementsAre(1U, 6U));
+}
+
+// On each track slices begin and end in turn, and time does not go back.
+void expect_slices_in_turn(const std::vector<Packet>& packets) {
+  std::map<std::uint64_t, std::pair<int, std::uint64_t>> tracks;
+  for (const Packet& packet : packets) {
+    if (packet.type != 1 && packet.type != 2) continue;
+    auto& [open, time] = tracks[packet.track];
+    EXPECT_EQ(open, packet.type == 1 ? 0 : 1) << packet.name;
+    open = packet.type == 1 ? 1 : 0;
+    EXPECT_GE(packet.time, time) << packet.name;
+    time = packet.time;
+  }
+  for (const auto& [track, state] : tracks) EXPECT_EQ(state.first, 0);
+}
+
+TEST(Perfetto, AnExecByAnotherThreadEndsOnItsOwnTrack) {
+  EventScript script = two_threads();
+  script.enter(1, 10, 10, "futex", {0xc000, 128, 2});
+  script.enter(2, 10, 11, "execve", {0x7000, 0, 0});
+  script.add(3, 10, 10, model::Exec{base::Tid{11}, "/bin/true", {"true"}, {}});
+  script.exit(4, 10, 10, "execve", {0x7000, 0, 0}, 0);
+  script.call(5, 6, 10, 10, "close", {3}, 0);
+  const auto packets = read_trace(written<PerfettoTrace>(script, nullptr));
+  expect_slices_in_turn(packets);
+  std::map<std::string, std::uint64_t> track;
+  for (const Packet& packet : packets) {
+    if (packet.type == 1) track[packet.name] = packet.track;
+  }
+  std::map<std::uint64_t, std::vector<std::uint64_t>> ends;
+  for (const Packet& packet : packets) {
+    if (packet.type == 2)
+      ends[packet.track].push_back((packet.time - 1'000'000'000'000U) / 1'000'000);
+  }
+  EXPECT_THAT(ends[track["futex"]], ElementsAre(3U, 6U));
+  EXPECT_THAT(ends[track["execve"]], ElementsAre(4U));
+}
+
+TEST(Perfetto, NoSliceBeginsBeforeTheLastOneEnded) {
+  EventScript script;
+  script.seen(0, 10, 10, {});
+  script.enter(1, 10, 10, "read", {3, 0x9000, 5});
+  script.exit(5, 10, 10, "read", {3, 0x9000, 5}, 5);
+  std::string out;
+  PerfettoTrace trace(header(), [&out](std::string_view bytes) { out += bytes; });
+  for (const model::Event& event : script.events()) trace.on_event(event);
+  // Told after the end of the call before, of a time inside of it.
+  EventScript more;
+  more.enter(3, 10, 10, "close", {3});
+  more.exit(6, 10, 10, "close", {3}, 0);
+  for (const model::Event& event : more.events()) trace.on_event(event);
+  trace.close();
+  expect_slices_in_turn(read_trace(out));
 }
 
 TEST(Perfetto, FindingsAreInstants) {
@@ -355,14 +454,6 @@ std::string released_by(const EventScript& script, int tid) {
     if (lane.tid == base::Tid{tid} && !lane.spans.empty()) by = lane.spans.back().released_by;
   }
   return by;
-}
-
-EventScript two_threads() {
-  EventScript script;
-  script.seen(0, 10, 10, {});
-  script.made(0.1, 10, 10, 11, model::NewTaskKind::kThread, true);
-  script.seen(0.2, 10, 11, {});
-  return script;
 }
 
 TEST(Releases, AFutexByItsWaker) {
