@@ -57,12 +57,20 @@ class Browser:
     def run(self, script):
         return self.call("POST", "/execute/sync", {"script": script, "args": []})
 
+    def frame(self):
+        """Waits for what is drawn once a frame."""
+        self.call("POST", "/execute/async", {
+            "script": "const done = arguments[0];"
+                      "requestAnimationFrame(() => requestAnimationFrame(() => done(null)))",
+            "args": []})
+
     def find(self, selector):
         found = self.call("POST", "/element", {"using": "css selector", "value": selector})
         return "/element/" + found[ELEMENT]
 
     def click(self, selector):
         self.call("POST", self.find(selector) + "/click", {})
+        self.frame()
 
     def click_at(self, selector, right):
         """With the mouse, this many pixels from the left edge of the element."""
@@ -74,9 +82,11 @@ class Browser:
             "type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"},
             "actions": [{"type": "pointerMove", "duration": 0, "x": int(x), "y": int(y)},
                         {"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}]}]})
+        self.frame()
 
     def type(self, selector, text):
         self.call("POST", self.find(selector) + "/value", {"text": text})
+        self.frame()
 
     def text(self, selector):
         return self.call("GET", self.find(selector) + "/text")
@@ -165,6 +175,89 @@ class Page(Case):
         self.assertIn("WAS STUCK", browser.text("#detail"))
         browser.type("#timeline", "?")
         self.assertIn("next finding", browser.text("#keys"))
+
+    def test_the_axis_is_as_fine_as_the_zoom(self):
+        browser = self.open()
+        # A finding of the trace, seconds after its start; in as far as it goes.
+        browser.type("#timeline", "f" + "+" * 30)
+        ticks = browser.run("return [...document.querySelectorAll('#timeline .tick + text')]"
+                            ".map(t => t.textContent)")
+        self.assertGreater(len(ticks), 3)
+        self.assertEqual(len(ticks), len(set(ticks)), ticks)
+        self.assertTrue(ticks[0].endswith(" s"), ticks)
+
+    def test_arrows_tell_the_thread(self):
+        browser = self.open()
+        browser.type("#timeline", KEYS["down"])
+        lane = browser.run("return JSON.parse(document.getElementById('data').textContent).lanes[1]")
+        told = browser.text("#detail")
+        self.assertTrue(told.startswith("%s %s (%d): " % (lane["role"], lane["name"], lane["tid"])),
+                        told)
+        self.assertIn(lane["spans"][-1][3].split("(")[0] + "(", told)
+
+    def test_letters_are_the_timelines_only_where_it_has_the_focus(self):
+        browser = self.open()
+        browser.type(".finding", "f")
+        self.assertEqual(browser.text("#detail"), "")
+        browser.type("body", "f")
+        self.assertIn("WAS STUCK", browser.text("#detail"))
+
+    def test_many_changes_are_drawn_once(self):
+        browser = self.open()
+        drawn = browser.call("POST", "/execute/async", {"args": [], "script": """
+            const done = arguments[0], box = document.getElementById('timeline');
+            let drawn = 0;
+            new MutationObserver(list => { drawn += list.length; }).observe(box, {childList: true});
+            for (let i = 0; i < 20; ++i) {
+              box.dispatchEvent(new KeyboardEvent('keydown', {key: '+', bubbles: true}));
+            }
+            requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(drawn))));
+            """})
+        self.assertEqual(drawn, 1)
+
+    def test_a_cancelled_drag_is_over(self):
+        browser = self.open()
+        moving = browser.run("""
+            const box = document.getElementById('timeline');
+            const send = (on, type, x) => on.dispatchEvent(
+                new PointerEvent(type, {clientX: x, button: 0, bubbles: true}));
+            send(box, 'pointerdown', 600);
+            send(window, 'pointermove', 500);
+            const before = box.classList.contains('moving');
+            send(window, 'pointercancel', 500);
+            send(window, 'pointermove', 400);
+            return [before, box.classList.contains('moving')];
+            """)
+        self.assertEqual(moving, [True, False])
+
+    def test_spans_stand_out_from_their_lane(self):
+        browser = self.open()
+
+        def luminance(color):
+            parts = [int(part) / 255 for part in color[4:-1].split(",")]
+            linear = [part / 12.92 if part <= .03928 else ((part + .055) / 1.055) ** 2.4
+                      for part in parts]
+            return sum(share * part for share, part in zip((.2126, .7152, .0722), linear))
+
+        for scheme in ("light", "dark"):
+            browser.emulate(prefers_color_scheme=scheme)
+            lane, *spans = browser.run("""
+                const fill = className => {
+                  const rect = document.createElementNS('http://www.w3.org/2000/svg', 'rect');
+                  rect.setAttribute('class', className);
+                  document.querySelector('#timeline svg').append(rect);
+                  const style = getComputedStyle(rect);
+                  return [style.fill, style.fillOpacity, style.stroke];
+                };
+                return ['lane-life', ...['io', 'lock', 'child', 'poll', 'sleep', 'call'].flatMap(
+                    kind => ['span ' + kind, `span ${kind} open`])].map(fill);
+                """)
+            for number, (fill, opacity, stroke) in enumerate(spans):
+                high, low = sorted((luminance(fill), luminance(lane[0])), reverse=True)
+                self.assertGreaterEqual((high + .05) / (low + .05), 3, (scheme, fill))
+                self.assertEqual(opacity, "1")
+                self.assertEqual(stroke != "none", number % 2 == 1)
+        browser.emulate()
 
     def test_search(self):
         browser = self.open()

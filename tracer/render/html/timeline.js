@@ -20,16 +20,22 @@
   let chosen = null;    // {row, span: index} or {row, mark: index}
   let words = '';       // what is searched for
   let found = [];       // its matches, by time
+  let marked = new Set();  // the same, to look up
   let place = -1;       // in `found`
   let finding = -1;
   let wide = 0;
 
-  function time(us) {
+  // A point in time, so exactly that points `fine` µs apart differ.
+  function time(us, fine) {
     const size = Math.abs(us);
-    if (size < 1e3) return `${us.toFixed(0)} µs`;
-    if (size < 1e6) return `${(us / 1e3).toFixed(size < 1e4 ? 2 : 1)} ms`;
-    return `${(us / 1e6).toFixed(3)} s`;
+    const [unit, name] = size < 1e3 ? [1, 'µs'] : size < 1e6 ? [1e3, 'ms'] : [1e6, 's'];
+    const digits = Math.ceil(Math.log10(unit / fine) - 1e-9);
+    return `${(us / unit).toFixed(Math.max(0, Math.min(9, digits)))} ${name}`;
   }
+  // How long: four digits are enough whatever the unit.
+  const length = us => time(us, Math.max(1, 10 ** (Math.floor(Math.log10(Math.max(1, us))) - 3)));
+  // In sentences: finer than the axis, which has room for few points.
+  const moment = us => time(us, Math.min(1e3, step() / 10));
   const x = us => GUTTER + (us - view.from) / (view.to - view.from) * (wide - GUTTER);
   const at = pixel => view.from + (pixel - GUTTER) / (wide - GUTTER) * (view.to - view.from);
 
@@ -39,9 +45,8 @@
     return [1, 2, 5, 10].map(n => n * power).find(n => n >= rough);
   }
 
-  function isMatch(row, kind, index) {
-    return found.some(f => f.row === row && f.kind === kind && f.index === index);
-  }
+  const key = (row, kind, index) => `${row} ${kind} ${index}`;
+  const isMatch = (row, kind, index) => marked.has(key(row, kind, index));
 
   function drawLane(root, lane, row) {
     const y = AXIS + row * ROW;
@@ -104,7 +109,17 @@
     });
   }
 
+  let drawing = false;
+  // Once a frame, however often something changes in it.
   function draw() {
+    if (drawing) return;
+    drawing = true;
+    requestAnimationFrame(() => {
+      drawing = false;
+      drawNow();
+    });
+  }
+  function drawNow() {
     wide = Math.max(600, box.clientWidth || 1100);
     const tall = AXIS + lanes.length * ROW + 4;
     const root = svg('svg', {
@@ -114,7 +129,7 @@
     const every = step();
     for (let t = Math.ceil(view.from / every) * every; t <= view.to; t += every) {
       svg('line', {x1: x(t), x2: x(t), y1: AXIS - 6, y2: tall, class: 'tick'}, root);
-      if (x(t) < wide - 60) svg('text', {x: x(t) + 3, y: 16, class: 'faint'}, root, time(t));
+      if (x(t) < wide - 60) svg('text', {x: x(t) + 3, y: 16, class: 'faint'}, root, time(t, every));
     }
     lanes.forEach((lane, row) => drawLane(root, lane, row));
     drawFindings(root);
@@ -133,18 +148,18 @@
   }
 
   function spanText(lane, span) {
-    const length = span[4] ? `still going after ${time(span[1] - span[0])}` : `took ${time(span[1] - span[0])}`;
-    return `${lane.role} ${span[3]} — ${length}, since ${time(span[0])}` +
+    const took = length(span[1] - span[0]);
+    return `${lane.role} ${span[3]} — ${span[4] ? 'still going after' : 'took'} ${took}` +
+        `, since ${moment(span[0])}` +
         (span[5] ? `, ended by ${span[5]}` : '');
   }
-  const markText = (lane, mark) => `${lane.role} ${mark[2]} — at ${time(mark[0])}`;
+  const markText = (lane, mark) => `${lane.role} ${mark[2]} — at ${moment(mark[0])}`;
 
   function show(from, to) {
     const least = 2, most = whole.to - whole.from;
-    let length = Math.min(most, Math.max(least, to - from));
-    let start = Math.min(Math.max(whole.from, from), whole.to - length);
-    view.from = start;
-    view.to = start + length;
+    const shown = Math.min(most, Math.max(least, to - from));
+    view.from = Math.min(Math.max(whole.from, from), whole.to - shown);
+    view.to = view.from + shown;
     draw();
   }
   function zoom(factor, around) {
@@ -164,6 +179,17 @@
     selected = Math.max(0, Math.min(lanes.length - 1, row));
     draw();
     seeRow(selected);
+  }
+  // What the thread is, and what it was in last.
+  function tell(row) {
+    const lane = lanes[row], span = lane.spans[lane.spans.length - 1];
+    const said = span ? spanText(lane, span).slice(lane.role.length + 1) : 'in no call';
+    detail.textContent = `${lane.role} ${lane.name} (${lane.tid}): ${said}`;
+  }
+  function walk(by) {
+    select(selected + by);
+    chosen = null;
+    tell(selected);
   }
   function see(us) {
     if (us >= view.from && us <= view.to) return;
@@ -222,6 +248,7 @@
       });
       found.sort((a, b) => a.at - b.at);
     }
+    marked = new Set(found.map(each => key(each.row, each.kind, each.index)));
     matches.textContent = words === '' ? '' : `${found.length} found`;
     draw();
   }
@@ -254,18 +281,18 @@
   });
 
   const keys = {
-    ArrowLeft: () => pan(-.2), ArrowRight: () => pan(.2), ArrowUp: () => select(selected - 1),
-    ArrowDown: () => select(selected + 1), '+': actions.in, '=': actions.in, '-': actions.out,
+    ArrowLeft: () => pan(-.2), ArrowRight: () => pan(.2), ArrowUp: () => walk(-1),
+    ArrowDown: () => walk(1), '+': actions.in, '=': actions.in, '-': actions.out,
     '0': actions.fit, f: actions.finding, n: () => toMatch(1), N: () => toMatch(-1),
     '[': () => neighbour(-1), ']': () => neighbour(1), '?': actions.help, '/': () => search.focus(),
     Escape: () => { chosen = null; detail.textContent = ''; lookFor(search.value = ''); }
   };
   document.addEventListener('keydown', event => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const inside = event.target === box || event.target === document.body;
+    const inside = box.contains(event.target) || event.target === document.body;
     const moves = event.key.startsWith('Arrow') || event.key === 'Escape';
     // Keys that scroll belong to the timeline only while it has the focus.
-    if (!keys[event.key] || (moves ? event.target !== box : !inside)) return;
+    if (!keys[event.key] || (moves ? !box.contains(event.target) : !inside)) return;
     event.preventDefault();
     keys[event.key]();
   });
@@ -293,6 +320,11 @@
     else if (span !== undefined) pick(Number(row), 'span', Number(span));
     else if (mark !== undefined) pick(Number(row), 'mark', Number(mark));
     else if (event.target.closest('[data-row]')) select(Number(event.target.closest('[data-row]').dataset.row));
+  });
+  // The browser has taken the pointer over, to scroll: no click comes of it.
+  window.addEventListener('pointercancel', () => {
+    drag = null;
+    box.classList.remove('moving');
   });
   box.addEventListener('wheel', event => {
     if (!event.ctrlKey) return;
@@ -323,8 +355,8 @@
   if (notes.length) document.getElementById('left-out').textContent = 'Left out: ' + notes.join(', ');
 
   window.addEventListener('resize', draw);
+  drawNow();
   window.addEventListener('beforeprint', () => {
     document.querySelectorAll('details').forEach(each => { each.open = true; });
   });
-  draw();
 })();
