@@ -164,6 +164,9 @@ class Compare(Case):
         self.assertEqual(self.compare("--update", baseline, again).returncode, 0)
         self.assertEqual(self.read(baseline), text)
         self.assertEqual(self.compare(baseline, again).returncode, 0)
+        # The rule is there already.
+        self.assertEqual(
+            self.compare("--normalise", r"s/out-\d+/out/", baseline, again).returncode, 0)
         # Comments are for people.
         self.write("baseline.txt", text.replace("\nassert", "\n# why\nassert"))
         self.assertEqual(self.compare(baseline, again).returncode, 0)

@@ -142,16 +142,18 @@ base::Result<void> Golden::read_words() {
     }
     level_ = *level;
   }
-  if (baseline_ && !options_.normalise.empty() && !options_.update) {
-    return base::usage_error(fmt::format("--normalise: {} was made without this rule",
-                                         base::escape_text(options_.baseline)),
-                             "add it with --update");
-  }
   for (const std::string& word : options_.normalise) {
     auto rule = compare::parse_rule(word);
     if (!rule) return wrong_word("--normalise", word, rule.error());
     const bool known = std::ranges::any_of(rules_, [&](const auto& r) { return r.text == word; });
-    if (!known) rules_.push_back(std::move(*rule));
+    if (known) continue;
+    if (baseline_ && !options_.update) {
+      return base::usage_error(
+          fmt::format("--normalise '{}': {} was made without this rule",
+                      base::escape_text(word, 80), base::escape_text(options_.baseline)),
+          "add it with --update");
+    }
+    rules_.push_back(std::move(*rule));
   }
   for (const std::string& word : options_.assertions) {
     auto assertion = compare::parse_assertion(word);

@@ -11,9 +11,10 @@
 namespace stucktrace::compare {
 namespace {
 
-// Room for what substitutions make shorter. std::regex recurses with the length of its subject:
-// longer ones could exhaust the stack.
+// Room for what substitutions make shorter. A rule takes the square of this for each text.
 constexpr std::size_t kLongestSubject = 1000;
+// States that a pattern may take, about: each count of a repetition makes copies.
+constexpr std::size_t kMostStates = 2000;
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -94,11 +95,146 @@ std::size_t temporary_prefix(std::string_view text, std::size_t at) {
   return 0;
 }
 
+// Looks for what makes a pattern slow beyond any use; patterns come from files of others. Whether
+// it is a pattern at all is for std::regex to say.
+class PatternCheck {
+ public:
+  explicit PatternCheck(std::string_view pattern) : pattern_(pattern) {}
+
+  // "" if there is nothing to say against it.
+  std::string_view run() {
+    while (at_ < pattern_.size() && trouble_.empty()) step();
+    for (const Group& group : groups_) {
+      if (group.states > kMostStates) trouble_ = kTooMuch;
+    }
+    return trouble_;
+  }
+
+ private:
+  struct Group {
+    std::size_t states = 0;
+    bool ahead = false;
+  };
+  static constexpr std::string_view kTooMuch = "the pattern repeats too much";
+
+  void step() {
+    const char c = pattern_[at_];
+    if (c == '\\') {
+      const char next = at_ + 1 < pattern_.size() ? pattern_[at_ + 1] : '\0';
+      // Matching with these takes exponential time, whatever the algorithm.
+      if (next >= '1' && next <= '9') trouble_ = "a pattern has no back-references";
+      at_ += 2;
+      atom(1);
+    } else if (c == '[') {
+      bracket();
+      atom(1);
+    } else if (c == '(') {
+      open();
+    } else if (c == ')') {
+      close();
+    } else if (c == '{') {
+      count();
+    } else if (c == '*' || c == '+') {
+      ++at_;
+      without_end();
+    } else {
+      ++at_;
+      if (c != '?' && c != '|') atom(1);
+    }
+  }
+
+  void atom(std::size_t states) {
+    last_ = states;
+    groups_.back().states += states;
+    if (groups_.back().states > kMostStates) trouble_ = kTooMuch;
+  }
+
+  void bracket() {
+    for (++at_; at_ < pattern_.size() && pattern_[at_] != ']'; ++at_) {
+      const char next = at_ + 1 < pattern_.size() ? pattern_[at_ + 1] : '\0';
+      if (pattern_[at_] == '\\') {
+        ++at_;
+      } else if (pattern_[at_] == '[' && (next == ':' || next == '.' || next == '=')) {
+        const std::size_t end = pattern_.find(std::string{next} + ']', at_ + 2);
+        if (end != std::string_view::npos) at_ = end + 1;
+      }
+    }
+    ++at_;
+  }
+
+  void open() {
+    const std::string_view rest = pattern_.substr(at_);
+    const bool ahead = rest.starts_with("(?=") || rest.starts_with("(?!");
+    // At each place of its text one looks over all the rest: nested, each level multiplies.
+    if (ahead && in_ahead()) trouble_ = "a pattern does not look ahead while it looks ahead";
+    at_ += ahead || rest.starts_with("(?:") ? 3 : 1;
+    groups_.push_back({0, ahead});
+  }
+
+  void close() {
+    ++at_;
+    if (groups_.size() == 1) return;
+    const std::size_t states = groups_.back().states;
+    groups_.pop_back();
+    atom(states + 2);
+  }
+
+  void count() {
+    std::size_t most = number(++at_);
+    if (at_ < pattern_.size() && pattern_[at_] == ',') {
+      ++at_;
+      if (at_ < pattern_.size() && pattern_[at_] == '}') without_end();
+      most = std::max(most + 1, number(at_));
+    }
+    if (most > kMostStates || last_ * most > kMostStates) {
+      trouble_ = kTooMuch;
+    } else if (most > 1) {
+      groups_.back().states += last_ * (most - 1);
+      last_ *= most;
+    }
+    if (at_ < pattern_.size() && pattern_[at_] == '}') ++at_;
+  }
+
+  std::size_t number(std::size_t& at) const {
+    std::size_t value = 0;
+    for (; at < pattern_.size() && is_digit(pattern_[at]); ++at) {
+      value = std::min(value * 10 + static_cast<std::size_t>(pattern_[at] - '0'), kMostStates + 1);
+    }
+    return value;
+  }
+
+  void without_end() {
+    if (in_ahead()) trouble_ = "a pattern does not look ahead without end";
+  }
+  bool in_ahead() const { return std::ranges::any_of(groups_, &Group::ahead); }
+
+  std::string_view pattern_;
+  std::size_t at_ = 0;
+  std::size_t last_ = 0;
+  std::vector<Group> groups_{Group{}};
+  std::string_view trouble_;
+};
+
+// Never within a character.
+void cut(std::string& text) {
+  if (text.size() <= kLongestSubject) return;
+  text.resize(kLongestSubject);
+  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) == 0x80U; };
+  while (!text.empty() && continues(text.back())) text.pop_back();
+  if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xc0U) text.pop_back();
+}
+
 }  // namespace
 
 base::Result<Substitution> substitution(const std::string& pattern, std::string replacement) {
+  if (const std::string_view trouble = PatternCheck{pattern}.run(); !trouble.empty()) {
+    return base::usage_error(std::string{trouble});
+  }
   try {
-    return Substitution{std::regex{pattern, std::regex::ECMAScript | std::regex::optimize},
+    // Backtracking, which libstdc++ does otherwise, takes exponential time and recurses with the
+    // length of the text.
+    return Substitution{std::regex{pattern, std::regex::ECMAScript | std::regex::optimize |
+                                                std::regex_constants::__polynomial},
                         std::move(replacement)};
   } catch (const std::regex_error&) {
     return base::usage_error(
@@ -186,7 +322,7 @@ std::string Normaliser::built_in(std::string_view text) const {
 std::string Normaliser::operator()(std::string_view raw) const {
   std::string text = base::escape_text(raw.substr(0, kLongestSubject));
   for (const Substitution& rule : substitutions_) {
-    if (text.size() > 2 * kLongestSubject) break;  // a replacement that only grows
+    cut(text);
     try {
       text = std::regex_replace(text, rule.pattern, rule.replacement);
     } catch (const std::regex_error&) {
@@ -194,6 +330,7 @@ std::string Normaliser::operator()(std::string_view raw) const {
       continue;
     }
   }
+  cut(text);
   text = built_in(text);
   if (text.size() > kLongest) text = base::escape_text(text, kLongest);
   return text;

@@ -11,12 +11,13 @@
 
 namespace stucktrace::compare {
 
-// One rule of the user's own: what matches `pattern` (ECMAScript) becomes `replacement` ($1 ...).
+// One rule of the user's own: what matches `pattern` (ECMAScript) becomes `replacement` ($01 ...).
 struct Substitution {
   std::regex pattern;
   std::string replacement;
 };
-// A pattern that is no regular expression is a usage error that quotes it.
+// A pattern that is no regular expression is a usage error that quotes it; so is one that could
+// take longer than the square of a text: back-references, looks ahead without end, huge counts.
 base::Result<Substitution> substitution(const std::string& pattern, std::string replacement);
 
 // Takes out of a text what differs between two runs that did the same: addresses, process ids,

@@ -1,5 +1,7 @@
 #include "tracer/compare/rule.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -25,9 +27,15 @@ std::size_t part(std::string_view text, std::size_t at, char mark, std::string& 
   return std::string_view::npos;
 }
 
+struct Replacement {
+  std::string text;
+  std::size_t group = 0;  // the highest that is named
+};
+
 // From sed's way of naming what was matched to that of std::regex_replace.
-std::string replacement_of(std::string_view sed) {
-  std::string out;
+Replacement replacement_of(std::string_view sed) {
+  Replacement result;
+  std::string& out = result.text;
   for (std::size_t at = 0; at < sed.size(); ++at) {
     const char c = sed[at];
     if (c == '$') {
@@ -36,13 +44,17 @@ std::string replacement_of(std::string_view sed) {
       out += "$&";
     } else if (c == '\\' && at + 1 < sed.size()) {
       const char next = sed[++at];
-      if (next >= '1' && next <= '9') out += '$';
+      if (next >= '1' && next <= '9') {
+        // Of "$1" and a digit that follows, two digits would be read.
+        out += "$0";
+        result.group = std::max(result.group, static_cast<std::size_t>(next - '0'));
+      }
       out += next;
     } else {
       out += c;
     }
   }
-  return out;
+  return result;
 }
 
 }  // namespace
@@ -72,8 +84,12 @@ Parsed<Rule> parse_rule(std::string_view text) {
   if (const auto flags = text.substr(end + 1); !flags.empty() && flags != "g") {
     return wrong(end + 1, "nothing follows a rule");
   }
-  auto made = substitution(pattern, replacement_of(with));
+  Replacement replacement = replacement_of(with);
+  auto made = substitution(pattern, std::move(replacement.text));
   if (!made) return wrong(2, made.error().operation);
+  if (replacement.group > made->pattern.mark_count()) {
+    return wrong(middle + 1, fmt::format("the pattern has no group {}", replacement.group));
+  }
   return Rule{std::string{text}, std::move(*made)};
 }
 

@@ -124,6 +124,9 @@ TEST(RuleText, IsThatOfSed) {
   EXPECT_EQ(applied(R"(s!/home/(\w+)!~\1!)", "/home/me/a"), "~me/a");
   EXPECT_EQ(applied(R"(s/a\/b/&$1/)", "a/b"), "a/b$1");
   EXPECT_EQ(applied(R"(s,\d+,,)", "v12"), "v");
+  EXPECT_EQ(applied(R"(s/v(\d)x/\12/)", "v7x"), "72");
+  EXPECT_EQ(applied(R"(s/(\d)x/\2/)", ""), "the pattern has no group 2");
+  EXPECT_EQ(applied(R"(s/a/\1/)", ""), "the pattern has no group 1");
   EXPECT_EQ(applied("s/a/b/i", ""), "nothing follows a rule");
   EXPECT_EQ(applied("y/a/b/", ""), "a rule reads s/PATTERN/TEXT/");
   EXPECT_EQ(applied("s//b/", ""), "the pattern is empty");

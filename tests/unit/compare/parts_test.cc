@@ -60,9 +60,33 @@ TEST(Normaliser, IsBounded) {
   auto grows = substitution("x", std::string(1'000, 'y'));
   auto slow = substitution("(x+x+)+z", "");
   ASSERT_TRUE(grows && slow);
-  const Normaliser normalise{{}, {*grows, *grows}};
-  EXPECT_LE(normalise(std::string(100'000, 'x')).size(), Normaliser::kLongest + 3);
+  EXPECT_LE(Normaliser({}, {*grows, *grows})(std::string(100'000, 'x')).size(),
+            Normaliser::kLongest + 3);
+  // Backtracking would not come to an end here.
+  EXPECT_LE(Normaliser({}, {*slow})(std::string(100'000, 'x')).size(), Normaliser::kLongest + 3);
+  EXPECT_EQ(Normaliser({}, {*slow})("a xxz"), "a ");
   EXPECT_LE(Normaliser({}, {})(std::string(100'000, '\x01')).size(), Normaliser::kLongest + 3);
+}
+
+// Escapes make a text longer, rules make it longer still: each rule gets the same bounded text.
+TEST(Normaliser, CutsTheTextForEachRule) {
+  auto whole = substitution("^.{1001}", "too long");
+  auto doubles = substitution("^.", std::string(1'500, 'y'));
+  ASSERT_TRUE(whole && doubles);
+  EXPECT_FALSE(Normaliser({}, {*whole})(std::string(1'000, '\x01')).starts_with("too long"));
+  EXPECT_FALSE(Normaliser({}, {*doubles, *whole})("x").starts_with("too long"));
+}
+
+TEST(Normaliser, TakesNoPatternThatCouldRunForEver) {
+  for (const char* pattern : {"(a)\\1", "x{3000}", "((x{20}){20}){20}", "(?:x{50}){50,}",
+                              "(?=(?!x))y", "(?=.*x)y", "(?!(?:a|b)+)c", "[[:digit:]\\]]{5000}"}) {
+    EXPECT_FALSE(substitution(pattern, "")) << pattern;
+  }
+  for (const char* pattern : {"build(?!ing)-[0-9]+", "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+                              "\\(\\d+\\)", "a[\\]({9999}]b", "(?:x{2,}|y?)*z", "[[:alpha:]]+"}) {
+    EXPECT_TRUE(substitution(pattern, "")) << pattern;
+  }
+  EXPECT_EQ(substitution("(a)\\1", "").error().operation, "a pattern has no back-references");
 }
 
 // ---- roles
