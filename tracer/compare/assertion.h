@@ -17,11 +17,13 @@ namespace stucktrace::compare {
 
 // What has to hold for a run:
 //
-//   [P2] never CALLS          no such call, whether or not it succeeded
-//   [P2] CALLS <= 200         so many; also < >= > == !=
-//   [P2] max blocked 2s       no thread waits longer in one call, but for children and for the
-//   clock no finding [RULE] [P2] exits 0              P1 where no role is named [P2] killed by
-//   SIGTERM
+//     [P2] never CALLS          no such call, whether or not it succeeded
+//     [P2] CALLS <= 200         so many; also < >= > == !=
+//     [P2] max blocked 2s       no thread waits longer in one call that returned, was cut off by
+//                               its end or is open at the last; but for children and the clock
+//     no finding [RULE]
+//     [P2] exits 0              P1 where no role is named
+//     [P2] killed by SIGTERM
 //
 // CALLS: opens, reads, writes, connects, listens, accepts, binds, pipes, removes, renames, kills,
 // execs, forks, threads, or a set as -e trace= takes it: a name, %class, /regex/.

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
@@ -101,6 +102,15 @@ class Judge {
     }
   }
 
+  // Still open when the trace ends: a wait all the same, and no less a call.
+  void observe_open(const model::Call& call, const std::string& role) {
+    if (!concerns(role)) return;
+    if (assertion_.kind == Kind::kMaxBlocked) measure(call, role);
+    if (assertion_.kind == Kind::kCount && assertion_.subject == Subject::kCalls) {
+      count_call(call, role);
+    }
+  }
+
   std::optional<AssertionFailure> verdict(const std::vector<model::FindingRecord>& findings,
                                           const std::map<base::Tid, std::string>& names) {
     AssertionFailure failure{assertion_, {}, {}, {}};
@@ -156,10 +166,7 @@ class Judge {
              const std::vector<model::Call>& ended) {
     switch (assertion_.subject) {
       case Subject::kCalls:
-        for (const auto& call : ended) {
-          if (call.looked_up || !assertion_.calls.contains(call.sys())) continue;
-          hit(call.start, role, [&] { return call_text(call); });
-        }
+        for (const auto& call : ended) count_call(call, role);
         return;
       case Subject::kExecs:
         if (const auto* exec = std::get_if<model::Exec>(&event.data)) {
@@ -176,6 +183,11 @@ class Judge {
         }
         return;
     }
+  }
+
+  void count_call(const model::Call& call, const std::string& role) {
+    if (call.looked_up || !assertion_.calls.contains(call.sys())) return;
+    hit(call.start, role, [&] { return call_text(call); });
   }
 
   void measure(const model::Call& call, const std::string& role) {
@@ -259,8 +271,18 @@ std::vector<AssertionFailure> check_assertions(const std::vector<Assertion>& ass
     const model::Event& event = events[index];
     if (const std::string* role = roles.role(index)) names[event.tid] = *role;
     std::vector<model::Call> ended;
-    if (auto call = pairer.observe(event)) ended.push_back(std::move(*call));
+    if (auto call = pairer.observe(event)) {
+      // Killed while it waited; without an end of its own it would be no wait.
+      if (!call->end && std::holds_alternative<model::TaskExit>(event.data)) call->end = event.at;
+      ended.push_back(std::move(*call));
+    }
     for (Judge& judge : judges) judge.observe(index, event, ended);
+  }
+  for (model::Call& call : pairer.close()) {
+    const auto name = names.find(call.tid);
+    if (name == names.end()) continue;
+    call.end = std::max(call.start, events.back().at);
+    for (Judge& judge : judges) judge.observe_open(call, name->second);
   }
   std::vector<AssertionFailure> failures;
   for (Judge& judge : judges) {

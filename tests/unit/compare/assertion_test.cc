@@ -108,6 +108,49 @@ TEST_F(Judged, ByTheLongestWait) {
   EXPECT_FALSE(failures[0].show.empty());
 }
 
+// Calls that never return: their thread is killed in them, or the trace ends first.
+std::vector<AssertionFailure> judged(std::string_view text, const test::EventScript& script) {
+  const auto parsed = parse_assertion(text);
+  if (!parsed) {
+    ADD_FAILURE() << text << ": " << parsed.error().what;
+    return {};
+  }
+  const auto events = script.events();
+  const auto run = canonicalise(events, {}, {});
+  return check_assertions({*parsed}, events, {}, run.roles, test::EventScript::kStart);
+}
+
+TEST(JudgedUnfinished, WaitsCutOffByTheEndOfTheirThreadCount) {
+  test::EventScript script;
+  script.seen(0, 10, 10, {});
+  script.made(1, 10, 10, 11, model::NewTaskKind::kFork);
+  script.enter(2, 11, 11, "read", {0, 0x1000, 10});
+  script.add(5002, 11, 11, model::TaskExit{true, 9, false});
+  script.add(5003, 10, 10, model::TaskExit{false, 0, false});
+  const auto failures = judged("P2 max blocked 2s", script);
+  ASSERT_EQ(failures.size(), 1U);
+  EXPECT_EQ(failures[0].seen, "blocked for 5 s in one call");
+  EXPECT_EQ(failures[0].place->role, "P2");
+  EXPECT_TRUE(judged("P1 max blocked 2s", script).empty());
+  EXPECT_TRUE(judged("P2 max blocked 6s", script).empty());
+}
+
+TEST(JudgedUnfinished, CallsOpenAtTheEndOfTheTraceCount) {
+  const std::string address{"\x02\0\0\x50\x7f\0\0\x01\0\0\0\0\0\0\0\0", 16};
+  test::EventScript script;
+  script.seen(0, 10, 10, {});
+  script.enter(1000, 10, 10, "connect", {5, 0x1000, 16}, {{0x1000, address}});
+  script.made(2000, 10, 20, 21, model::NewTaskKind::kThread);
+  script.add(4000, 10, 21, model::TaskExit{false, 0, false});
+  auto failures = judged("max blocked 2s", script);
+  ASSERT_EQ(failures.size(), 1U);
+  EXPECT_EQ(failures[0].seen, "blocked for 3 s in one call");
+  EXPECT_EQ(failures[0].place->role, "P1");
+  failures = judged("never connect", script);
+  ASSERT_EQ(failures.size(), 1U);
+  EXPECT_THAT(failures[0].place->call, HasSubstr("connect(5, "));
+}
+
 TEST_F(Judged, ByFindings) {
   holds("no finding");
   model::FindingRecord record;
