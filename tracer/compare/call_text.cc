@@ -5,6 +5,8 @@
 
 #include <variant>
 
+#include "tracer/compare/path_text.h"
+
 namespace stucktrace::compare {
 namespace {
 
@@ -26,7 +28,7 @@ const Value* find_field(const syscalls::Struct& structure, std::string_view name
 }
 
 // What stands between the quotes: inet_addr("127.0.0.1").
-std::string_view quoted(std::string_view text) {
+std::string_view between_quotes(std::string_view text) {
   const std::size_t first = text.find('"');
   if (first == std::string_view::npos) return {};
   const std::size_t last = text.find('"', first + 1);
@@ -44,7 +46,7 @@ std::string inet_text(const syscalls::Struct& address, std::string_view host_fie
   if (host_symbol == nullptr || port_symbol == nullptr) return {};
   // ip(7), ip_local_port_range: from here on the kernel picks ports itself.
   constexpr std::int64_t kFirstEphemeral = 32768;
-  const std::string_view name = quoted(host_symbol->text);
+  const std::string_view name = between_quotes(host_symbol->text);
   const bool v6 = name.contains(':');
   return fmt::format(
       "inet {}{}{}:{}", v6 ? "[" : "", name, v6 ? "]" : "",
@@ -133,7 +135,7 @@ std::string address_text(const model::Call& call, const Normaliser& normalise) {
     if (text == nullptr) return {};
     std::string name = text->bytes;
     if (!name.empty() && name.front() == '\0') name.front() = '@';  // unix(7): abstract
-    return "unix " + normalise(name);
+    return "unix " + quoted(normalise(name));
   }
   if (auto text = inet_text(*address, "sin_addr", "sin_port"); !text.empty()) return text;
   return inet_text(*address, "sin6_addr", "sin6_port");

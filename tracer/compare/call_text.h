@@ -24,7 +24,7 @@ std::string writing_text(const model::Call& call);
 // system.
 std::string_view path_verb(syscalls::Sys call);
 
-// "unix /run/x", "inet 127.0.0.1:80" of a connect or bind; ports the kernel picks are "<port>".
+// `unix "/run/x"`, "inet 127.0.0.1:80" of a connect or bind; ports the kernel picks are "<port>".
 // Empty for families that name no peer (netlink).
 std::string address_text(const model::Call& call, const Normaliser& normalise);
 

@@ -7,7 +7,9 @@
 #include <set>
 #include <unordered_set>
 
+#include "tracer/compare/call_facts.h"
 #include "tracer/compare/deed_lines.h"
+#include "tracer/compare/path_text.h"
 #include "tracer/compare/steps.h"
 
 namespace stucktrace::compare {
@@ -57,7 +59,8 @@ class Walk {
     roles_->advance(index);
     ThreadLines& lines = threads_[task];
     if (const auto* enter = std::get_if<model::SyscallEnter>(&event.data)) {
-      if (!enter->looked_up) begin(event, *enter, lines);
+      // Whether a look meets a call is a matter of time; what is stuck in it is a finding anyway.
+      if (!enter->looked_up) steps_.enter(begun_call(event, *enter), lines);
     }
     const auto call = pairer_.observe(event);
     const auto fresh =
@@ -67,15 +70,6 @@ class Walk {
     } else {
       happened(index, event, task, lines);
     }
-  }
-
-  void begin(const model::Event& event, const model::SyscallEnter& enter, ThreadLines& lines) {
-    model::Call call;
-    call.pid = event.pid;
-    call.tid = event.tid;
-    call.raw = enter.call;
-    call.memory = enter.memory;
-    steps_.enter(call, lines);
   }
 
   void finish(const model::Event& event, const model::Call& call, const std::vector<Thing*>& fresh,
@@ -108,9 +102,9 @@ class Walk {
 
   std::string command(const std::string& exe, const std::vector<std::string>& argv) const {
     constexpr std::size_t kMaxArguments = 40;
-    std::string text = (*normalise_)(exe);
+    std::string text = quoted((*normalise_)(exe));
     for (std::size_t i = 0; i < argv.size() && i < kMaxArguments; ++i) {
-      text += fmt::format(" \"{}\"", (*normalise_)(argv[i]));
+      text += " " + quoted((*normalise_)(argv[i]));
     }
     if (argv.size() > kMaxArguments) text += " ...";
     return text;
@@ -196,11 +190,12 @@ CanonicalRun canonicalise(const std::vector<model::Event>& events,
   Things things{normalise};
   const Deeds deeds = collect_deeds(events, roles, things, normalise);
   const auto channels = channels_of(deeds, roles, things);
+  const Users users = users_of(deeds, channels);
   const Naming naming = canonical_names(deeds, channels, roles, things, options.level);
   CanonicalRun run;
   run.trace.level = options.level;
   run.trace.seen = options.seen.value_or(deeds.all_seen ? Seen::kAll : Seen::kFiltered);
-  const DeedSources from{deeds,  channels,  naming,        roles,
+  const DeedSources from{deeds,  channels,  users,         naming,        roles,
                          things, normalise, options.level, run.trace.seen};
   // The findings name tasks by numbers as they were last.
   auto builder = Builder{from, run.trace};

@@ -14,6 +14,12 @@ namespace {
 
 constexpr const char* kStandard[] = {"stdin", "stdout", "stderr"};
 
+constexpr std::string_view kCycle = ", cycle ";
+constexpr std::string_view kNext = " -> ";
+
+// Users of one lock that each of them has a line about.
+constexpr std::size_t kMostNamed = 16;
+
 // One significant digit.
 std::uint64_t rounded(std::uint64_t bytes) {
   std::uint64_t unit = 1;
@@ -50,7 +56,7 @@ class Lines {
         known != from_.naming.things.end()) {
       return known->second;
     }
-    if (!thing.path.empty()) return fmt::format("\"{}\"", path_text(thing.path, from_.normalise));
+    if (!thing.path.empty()) return quoted(path_text(thing.path, from_.normalise));
     if (thing.standard >= 0) return kStandard[thing.standard];
     return std::string{kind_word(thing.kind)};
   }
@@ -76,7 +82,7 @@ class Lines {
       held.insert(fmt::format("{} {}{}", deed_.programs.empty() ? "keeps" : "inherits",
                               thing_text(thing), end));
     }
-    for (const auto& file : deed_.files) held.insert(fmt::format("inherits \"{}\"", file));
+    for (const auto& file : deed_.files) held.insert("inherits " + quoted(file));
     lines_.insert(lines_.end(), held.begin(), held.end());
   }
 
@@ -91,8 +97,10 @@ class Lines {
   void traffic() {
     std::set<std::pair<std::size_t, std::string>> read;
     std::set<std::pair<std::size_t, std::string>> written;
-    for (const auto& [index, channel] : from_.channels) {
-      if (!channel.shared) continue;
+    const auto used = from_.users.channels.find(process_);
+    if (used == from_.users.channels.end()) return;
+    for (const std::size_t index : used->second) {
+      const Channel& channel = from_.channels.at(index);
       const std::string_view word = channel_word(*from_.things.all()[index]);
       for (const Direction& direction : channel.directions) {
         if (direction.tokens) continue;
@@ -124,16 +132,23 @@ class Lines {
     if (deed_.locks.empty()) return;
     if (from_.level != Level::kStructure) {
       for (const auto& file : deed_.locks) {
-        lines_.push_back(file.empty() ? std::string{"locks a file"}
-                                      : fmt::format("locks \"{}\"", file));
+        lines_.push_back(file.empty() ? std::string{"locks a file"} : "locks " + quoted(file));
       }
     }
+    std::set<std::size_t> others;
+    for (const auto& file : deed_.locks) {
+      const auto& users = from_.users.locks.find(file)->second;
+      // Among so many, who each one is says nothing that their number does not.
+      if (users.size() > kMostNamed + 1) {
+        lines_.push_back(fmt::format("locks a file as do {} others", users.size() - 1));
+      } else {
+        others.insert(users.begin(), users.end());
+      }
+    }
+    others.erase(process_);
     std::set<std::pair<std::size_t, std::string>> list;
-    for (const auto& [other, deed] : from_.deeds.processes) {
-      if (other == process_) continue;
-      const bool common = std::ranges::any_of(
-          deed.locks, [&](const auto& file) { return deed_.locks.contains(file); });
-      if (common) list.emplace(number_of(other), "locks a file as does " + name(other));
+    for (const std::size_t other : others) {
+      list.emplace(number_of(other), "locks a file as does " + name(other));
     }
     add_all(std::move(list));
   }
@@ -171,18 +186,21 @@ std::vector<std::string> channel_lines(const DeedSources& from, std::size_t inde
   const Channel& channel = from.channels.at(index);
   const Thing& thing = *from.things.all()[index];
   std::vector<std::string> lines;
-  lines.push_back("made by " + from.naming.tasks[channel.maker]);
+  lines.push_back("made by " + (channel.maker == Roles::kNone ? std::string{"nobody"}
+                                                              : from.naming.tasks[channel.maker]));
   if (!thing.path.empty()) {
-    lines.push_back(fmt::format("at \"{}\"", path_text(thing.path, from.normalise)));
+    lines.push_back("at " + quoted(path_text(thing.path, from.normalise)));
   }
   if (from.seen == Seen::kFiltered) return lines;
-  const auto names = [&](const std::set<std::size_t>& processes) {
+  // A line each: a list in one would have the order of names that a comparison changes.
+  const auto add = [&](const std::string& what, const std::set<std::size_t>& processes) {
     std::vector<std::size_t> order{processes.begin(), processes.end()};
     std::ranges::sort(order, {},
                       [&](std::size_t process) { return from.naming.numbers.at(process); });
-    std::vector<std::string_view> list;
-    for (const std::size_t process : order) list.emplace_back(from.naming.tasks[process]);
-    return list.empty() ? std::string{"nobody"} : fmt::format("{}", fmt::join(list, ", "));
+    for (const std::size_t process : order) {
+      lines.push_back(fmt::format("{} by {}", what, from.naming.tasks[process]));
+    }
+    if (order.empty()) lines.push_back(what + " by nobody");
   };
   const bool pair = thing.peer != nullptr;
   for (const Direction& direction : channel.directions) {
@@ -190,8 +208,8 @@ std::vector<std::string> channel_lines(const DeedSources& from, std::size_t inde
     if (pair && direction.writers.empty() && direction.bytes == 0) continue;
     const std::string way = !pair ? "" : first ? " there" : " back";
     if (!direction.tokens) {
-      lines.push_back(fmt::format("written{} by {}", way, names(direction.writers)));
-      lines.push_back(fmt::format("read{} by {}", way, names(direction.readers)));
+      add(fmt::format("written{}", way), direction.writers);
+      add(fmt::format("read{}", way), direction.readers);
     }
     lines.push_back(amount_line(direction, pair, first));
   }
@@ -205,19 +223,12 @@ std::vector<std::string> finding_lines(const DeedSources& from,
     const std::size_t task = from.roles.task_of(tid);
     return task == Roles::kNone ? std::string{"<pid>"} : from.naming.tasks[task];
   };
-  const auto number = [](const std::string& name) {
-    return std::pair{name.size(), name};  // P2 before P10
-  };
   for (const auto& record : findings) {
     const model::Finding& finding = record.finding;
     std::string line = fmt::format("{} of {}", finding.rule, role(finding.tid));
     std::vector<std::string> cycle;
     for (const base::Tid tid : finding.cycle) cycle.push_back(role(tid));
-    // A cycle has no first thread; the smallest name stands first.
-    if (!cycle.empty()) {
-      std::ranges::rotate(cycle, std::ranges::min_element(cycle, {}, number));
-      line += fmt::format(", cycle {}", fmt::join(cycle, " -> "));
-    }
+    if (!cycle.empty()) line += fmt::format("{}{}", kCycle, fmt::join(cycle, kNext));
     if (finding.resource) {
       const Thing* thing = from.things.find(*finding.resource);
       std::string on{kind_word(finding.resource->kind)};
@@ -227,9 +238,26 @@ std::vector<std::string> finding_lines(const DeedSources& from,
       }
       line += ", on " + on;
     }
-    lines.insert(std::move(line));
+    lines.insert(rotated_cycle(line));
   }
   return {lines.begin(), lines.end()};
+}
+
+std::string rotated_cycle(std::string_view line) {
+  const std::size_t mark = line.find(kCycle);
+  if (mark == std::string_view::npos) return std::string{line};
+  const std::size_t start = mark + kCycle.size();
+  const std::size_t end = std::min(line.find(',', start), line.size());
+  std::vector<std::string_view> names;
+  for (std::size_t at = start; at <= end;) {
+    const std::size_t next = std::min(line.find(kNext, at), end);
+    names.push_back(line.substr(at, next - at));
+    at = next == end ? end + 1 : next + kNext.size();
+  }
+  // P2 before P10.
+  const auto number = [](std::string_view name) { return std::pair{name.size(), name}; };
+  std::ranges::rotate(names, std::ranges::min_element(names, {}, number));
+  return fmt::format("{}{}{}", line.substr(0, start), fmt::join(names, kNext), line.substr(end));
 }
 
 bool same_amount(std::string_view line, std::string_view other) {

@@ -19,6 +19,7 @@ namespace stucktrace::compare {
 struct DeedSources {
   const Deeds& deeds;
   const std::map<std::size_t, Channel>& channels;
+  const Users& users;
   const Naming& naming;
   const Roles& roles;
   const Things& things;
@@ -34,6 +35,8 @@ std::vector<std::string> channel_lines(const DeedSources& from, std::size_t chan
 // Findings, sorted.
 std::vector<std::string> finding_lines(const DeedSources& from,
                                        const std::vector<model::FindingRecord>& findings);
+// A cycle has no first thread: in the line of a finding the smallest name stands first.
+std::string rotated_cycle(std::string_view line);
 
 // "carries ~9000 bytes": two amounts of one order of magnitude are the same.
 inline constexpr std::string_view kCarries = "carries ~";

@@ -1,15 +1,13 @@
 #include "tracer/compare/deeds.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <cerrno>
 
 #include "syscalls/io.h"
-#include "syscalls/wire.h"
+#include "tracer/compare/call_facts.h"
 #include "tracer/compare/call_text.h"
 #include "tracer/compare/path_text.h"
-#include "tracer/compare/steps.h"
 #include "tracer/model/timeline.h"
 
 namespace stucktrace::compare {
@@ -48,12 +46,17 @@ class Collector {
     ProcessDeeds& deeds = of(task);
     if (std::holds_alternative<model::TaskExit>(event.data)) end(event, deeds);
     if (const auto* enter = std::get_if<model::SyscallEnter>(&event.data)) {
-      if (!enter->looked_up) begin(event, *enter, deeds);
+      if (!enter->looked_up) attempt(begun_call(event, *enter), deeds);
     }
     const auto call = pairer_.observe(event);
     const std::string& role = roles_.of_event(index);
     const auto fresh = things_.observe(event, role, Roles::is_root(role));
-    for (Thing* thing : fresh) thing->maker = task;
+    for (Thing* thing : fresh) {
+      // Whose open of a named pipe came back first is chance.
+      if (thing->kind == ResourceKind::kFifo) continue;
+      thing->maker = task;
+      thing->order = event.sequence;
+    }
     if (const auto* exit = std::get_if<model::SyscallExit>(&event.data)) {
       if (call && !exit->looked_up && !call->looked_up) finish(event, *call, fresh, deeds);
     } else if (const auto* exec = std::get_if<model::Exec>(&event.data)) {
@@ -119,31 +122,20 @@ class Collector {
     }
   }
 
-  void begin(const model::Event& event, const model::SyscallEnter& enter, ProcessDeeds& deeds) {
-    model::Call call;
-    call.pid = event.pid;
-    call.tid = event.tid;
-    call.raw = enter.call;
-    call.memory = enter.memory;
-    attempt(call, deeds);
-  }
-
   // What a call wants, whether or not it gets it: having to wait is timing.
   void attempt(const model::Call& call, ProcessDeeds& deeds) {
     const auto& args = call.raw.args;
     switch (call.sys()) {
       case Sys::wait4:
-        if (static_cast<std::int32_t>(args[0]) > 0) {
-          wait_for(static_cast<std::int32_t>(args[0]), deeds);
+      case Sys::waitid:
+        if (const auto child = awaited_child(call)) {
+          if (child->is_pidfd) {
+            poll_pidfd(call.pid, child->number, deeds);
+          } else {
+            wait_for(child->number, deeds);
+          }
         }
         return;
-      case Sys::waitid: {
-        constexpr std::uint64_t kIdPid = 1;
-        constexpr std::uint64_t kIdPidFd = 3;
-        if (args[0] == kIdPid) wait_for(static_cast<std::int32_t>(args[1]), deeds);
-        if (args[0] == kIdPidFd) poll_pidfd(call.pid, static_cast<int>(args[1]), deeds);
-        return;
-      }
       case Sys::poll:
       case Sys::ppoll:
       case Sys::select:
@@ -154,18 +146,14 @@ class Collector {
         }
         return;
       case Sys::connect: {
-        const std::string address = address_text(call, normalise_);
-        constexpr std::string_view kUnix = "unix ";
-        const bool is_unix = address.starts_with(kUnix);
-        if (address.empty()) return;
-        if (is_unix && is_runtime_path(std::string_view{address}.substr(kUnix.size()))) return;
-        deeds.effects.insert("connects to " + address);
+        const std::string address = connect_address(call, normalise_);
+        if (!address.empty()) deeds.effects.insert("connects to " + address);
         return;
       }
       case Sys::flock:
       case Sys::fcntl:
         if (takes_a_lock(call)) {
-          const Thing* thing = things_.find(call.pid, static_cast<int>(args[0]));
+          const Thing* thing = things_.find(call.pid, as_int(args[0]));
           const bool path = thing != nullptr && !thing->path.empty();
           deeds.locks.insert(path ? path_text(thing->path, normalise_) : std::string{});
         }
@@ -173,14 +161,7 @@ class Collector {
       default:
         break;
     }
-    std::vector<syscalls::PolledFd> fds = syscalls::io_fds(call.raw);
-    if (fds.empty()) {
-      const auto fd = syscalls::io_fd(call.raw);
-      const bool reads = syscalls::is_read_like(call.sys());
-      const bool writes = syscalls::is_write_like(call.sys());
-      if (fd && (reads || writes)) fds.push_back({*fd, reads, writes});
-    }
-    for (const auto& end : fds) use(call.pid, end.fd, end.read, end.write, deeds);
+    for (const auto& end : moved_fds(call)) use(call.pid, end.fd, end.read, end.write, deeds);
   }
 
   void use(base::Pid pid, int fd, bool reads, bool writes, ProcessDeeds& deeds) {
@@ -218,7 +199,7 @@ class Collector {
         return reap(call, deeds);
       case Sys::pidfd_open:
         if (!fresh.empty()) {
-          const std::size_t of = roles_.task_of(base::Tid{static_cast<int>(call.raw.args[0])});
+          const std::size_t of = roles_.task_of(base::Tid{as_int(call.raw.args[0])});
           if (of != Roles::kNone) pidfds_[fresh.front()->index] = roles_.process_of(of);
         }
         return;
@@ -226,28 +207,36 @@ class Collector {
       case Sys::openat:
       case Sys::openat2:
       case Sys::creat:
-        return open(call, fresh, deeds);
+        if (!fresh.empty() && fresh.front()->kind != ResourceKind::kFifo) {
+          fresh.front()->path = path_argument(call, "pathname").value_or(std::string{});
+        }
+        if (auto line = writing_open(call, normalise_)) deeds.effects.insert(std::move(*line));
+        return;
       case Sys::bind:
-        if (Thing* thing = things_.find(call.pid, static_cast<int>(call.raw.args[0]))) {
+        if (Thing* thing = things_.find(call.pid, as_int(call.raw.args[0]))) {
           thing->bound = address_text(call, normalise_);
         }
         return;
       case Sys::listen:
-        if (const Thing* thing = things_.find(call.pid, static_cast<int>(call.raw.args[0]))) {
+        if (const Thing* thing = things_.find(call.pid, as_int(call.raw.args[0]))) {
           deeds.effects.insert("listens on " +
                                (thing->bound.empty() ? std::string{"<port>"} : thing->bound));
         }
         return;
       case Sys::kill:
+      case Sys::tkill:
+      case Sys::tgkill:
       case Sys::rt_sigqueueinfo:
+      case Sys::pidfd_send_signal:
         return send_signal(call, deeds);
       default:
         break;
     }
     if (syscalls::is_write_like(call.sys())) {
       count_bytes(call);
-    } else {
-      change_paths(call, deeds);
+    } else if (auto line = path_change(call, normalise_)) {
+      things_.follow_paths(call, roles_.task_of(call.tid), event.sequence);
+      deeds.effects.insert(std::move(*line));
     }
   }
 
@@ -267,10 +256,7 @@ class Collector {
   }
 
   const Thing* written(const model::Call& call) {
-    for (const auto& end : syscalls::io_fds(call.raw)) {
-      if (end.write) return things_.find(call.pid, end.fd);
-    }
-    const auto fd = syscalls::io_fd(call.raw);
+    const auto fd = written_fd(call);
     return fd ? things_.find(call.pid, *fd) : nullptr;
   }
 
@@ -292,37 +278,23 @@ class Collector {
     if (const auto pid = reaped_child(call)) wait_for(*pid, deeds);
   }
 
-  void open(const model::Call& call, const std::vector<Thing*>& fresh, ProcessDeeds& deeds) {
-    const auto path = path_argument(call, "pathname");
-    if (!path) return;
-    if (!fresh.empty() && fresh.front()->path.empty()) fresh.front()->path = *path;
-    const std::string how = writing_text(call);
-    if (how.empty() || is_runtime_path(*path)) return;
-    deeds.effects.insert(fmt::format("opens \"{}\" {}", path_text(*path, normalise_), how));
-  }
-
-  void change_paths(const model::Call& call, ProcessDeeds& deeds) {
-    const std::string_view verb = path_verb(call.sys());
-    if (verb.empty()) return;
-    std::string line{verb};
-    for (const char* name : {"pathname", "oldname", "newname"}) {
-      const auto path = path_argument(call, name);
-      if (!path) continue;
-      if (is_runtime_path(*path)) return;
-      if (std::string_view{name} == "newname") line += " to";
-      line += fmt::format(" \"{}\"", path_text(*path, normalise_));
-    }
-    deeds.effects.insert(std::move(line));
-  }
-
   void send_signal(const model::Call& call, ProcessDeeds& deeds) {
-    const auto& args = call.raw.args;
-    const int signo = static_cast<int>(args[1]);
-    const auto pid = static_cast<std::int32_t>(args[0]);
-    if (signo == 0 || is_timing_noise(signo) || pid <= 0) return;
-    const std::size_t target = roles_.task_of(base::Tid{pid});
+    using To = SentSignal::To;
+    const auto sent = sent_signal(call);
+    if (!sent) return;
+    std::size_t target = Roles::kNone;
+    if (sent->to == To::kProcess || sent->to == To::kThread) {
+      target = roles_.task_of(base::Tid{sent->number});
+      if (target != Roles::kNone) target = roles_.process_of(target);
+    } else if (sent->to == To::kPidFd) {
+      const Thing* thing = things_.find(call.pid, sent->number);
+      const auto child = thing == nullptr ? pidfds_.end() : pidfds_.find(thing->index);
+      if (child != pidfds_.end()) target = child->second;
+    }
     if (target == Roles::kNone) return;
-    deeds.signals.insert({syscalls::signal_name(signo), roles_.process_of(target)});
+    // Between threads of one process it is how runtimes stop each other, now and then.
+    if (sent->to == To::kThread && &deeds_.processes[target] == &deeds) return;
+    deeds.signals.insert({syscalls::signal_name(sent->signo), target});
   }
 
   std::span<const model::Event> events_;

@@ -53,7 +53,9 @@ class Colours {
 
   std::string channel_text(std::size_t thing) const {
     const auto channel = channels_.find(channel_of(*things_.all()[thing]));
-    if (channel == channels_.end()) return fmt::format("{}", things_.all()[thing]->name);
+    if (channel == channels_.end() || channel->second.maker == Roles::kNone) {
+      return things_.all()[thing]->name;
+    }
     return fmt::format("{}/{}", colours_.at(channel->second.maker), channel->second.order);
   }
 
@@ -173,17 +175,23 @@ void name_things(const std::map<std::size_t, Channel>& channels, const Roles& ro
                  const Things& things, Naming& naming) {
   std::vector<std::tuple<bool, std::size_t, std::size_t, const Thing*>> list;
   for (const auto& thing : things.all()) {
-    if (thing->maker == Thing::kNobody) continue;
     const auto channel = channels.find(channel_of(*thing));
     const bool is_channel = channel != channels.end();
     if (is_channel ? channel->first != thing->index : !thing->numbered) continue;
-    list.emplace_back(!is_channel || !channel->second.shared,
-                      naming.numbers.at(roles.process_of(thing->maker)),
-                      roles.order_of(thing->maker), thing.get());
+    const bool own = !is_channel || !channel->second.shared;
+    if (thing->maker != Thing::kNobody) {
+      list.emplace_back(own, naming.numbers.at(roles.process_of(thing->maker)),
+                        roles.order_of(thing->maker), thing.get());
+    } else if (is_channel) {
+      list.emplace_back(own, naming.processes.size(), std::size_t{0}, thing.get());
+    }
   }
-  // What one thread made is in its order already.
-  std::ranges::stable_sort(list, {}, [](const auto& entry) {
-    return std::tuple{std::get<0>(entry), std::get<1>(entry), std::get<2>(entry)};
+  std::ranges::stable_sort(list, [](const auto& a, const auto& b) {
+    const auto key = [](const auto& entry) {
+      return std::tuple{std::get<0>(entry), std::get<1>(entry), std::get<2>(entry)};
+    };
+    if (key(a) != key(b)) return key(a) < key(b);
+    return made_before(*std::get<3>(a), *std::get<3>(b));
   });
   std::map<std::string_view, int> counts;
   for (const auto& [own, process, thread, thing] : list) {

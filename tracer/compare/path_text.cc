@@ -132,6 +132,17 @@ std::string path_text(std::string_view path, const Normaliser& normalise) {
   return out;
 }
 
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char next = at + 1 < text.size() ? text[at + 1] : '\0';
+    const bool escape = text[at] == '\\' && std::string_view{"ntrx"}.contains(next);
+    if (text[at] == '"' || (text[at] == '\\' && !escape)) out += '\\';
+    out += text[at];
+  }
+  return out + '"';
+}
+
 bool is_runtime_path(std::string_view path) {
   if (path.contains('\0')) path = path.substr(0, path.find('\0'));
   constexpr std::array<std::string_view, 6> kPlaces = {

@@ -11,22 +11,50 @@ namespace {
 using Set = std::set<std::size_t>;
 
 // Forks of one process that execute nothing.
-std::map<std::pair<std::size_t, std::string>, Set> peers_of(const Deeds& deeds) {
+struct Peers {
   std::map<std::pair<std::size_t, std::string>, Set> groups;
-  for (const auto& [process, deed] : deeds.processes) {
-    if (deed.programs.empty() && deed.maker != Roles::kNone) {
-      groups[{deed.maker, deed.inherited}].insert(process);
+  std::map<std::size_t, const Set*> of;  // process -> its group
+
+  // Adds to the users of a thing those of their peers that have it as well.
+  void join(Set& users, std::size_t thing, bool writing, const Deeds& deeds) const {
+    std::set<const Set*> taking_part;
+    for (const std::size_t user : users) {
+      if (const auto group = of.find(user); group != of.end()) taking_part.insert(group->second);
+    }
+    for (const Set* group : taking_part) {
+      for (const std::size_t peer : *group) {
+        if (deeds.processes.at(peer).holds.contains({thing, writing})) users.insert(peer);
+      }
     }
   }
-  std::erase_if(groups, [](const auto& group) { return group.second.size() < 2; });
-  return groups;
+};
+
+Peers peers_of(const Deeds& deeds) {
+  Peers peers;
+  for (const auto& [process, deed] : deeds.processes) {
+    if (deed.programs.empty() && deed.maker != Roles::kNone) {
+      peers.groups[{deed.maker, deed.inherited}].insert(process);
+    }
+  }
+  std::erase_if(peers.groups, [](const auto& group) { return group.second.size() < 2; });
+  for (const auto& [key, group] : peers.groups) {
+    for (const std::size_t process : group) peers.of[process] = &group;
+  }
+  return peers;
 }
 
-void join_peers(Set& users, std::size_t thing, bool writing, const Set& group, const Deeds& deeds) {
-  if (std::ranges::none_of(group, [&](std::size_t peer) { return users.contains(peer); })) return;
-  for (const std::size_t peer : group) {
-    if (deeds.processes.at(peer).holds.contains({thing, writing})) users.insert(peer);
+// Things whose channels have an order of their own: that of their making, by name where nobody is
+// known to have made them.
+std::vector<const Thing*> in_order(const Things& things) {
+  std::vector<const Thing*> list;
+  for (const auto& thing : things.all()) {
+    if (!is_channel(*thing) || channel_of(*thing) != thing->index) continue;
+    if (thing->maker == Thing::kNobody && thing->kind != model::ResourceKind::kFifo) continue;
+    list.push_back(thing.get());
   }
+  std::ranges::stable_sort(list,
+                           [](const Thing* a, const Thing* b) { return made_before(*a, *b); });
+  return list;
 }
 
 }  // namespace
@@ -39,16 +67,36 @@ std::size_t channel_of(const Thing& thing) {
   return thing.peer == nullptr ? thing.index : std::min(thing.index, thing.peer->index);
 }
 
+bool made_before(const Thing& a, const Thing& b) {
+  if (a.maker != b.maker) return a.maker < b.maker;
+  return a.maker == Thing::kNobody ? a.name < b.name : a.order < b.order;
+}
+
+Users users_of(const Deeds& deeds, const std::map<std::size_t, Channel>& channels) {
+  Users users;
+  for (const auto& [index, channel] : channels) {
+    if (!channel.shared) continue;
+    Set all;
+    for (const Direction& direction : channel.directions) {
+      all.insert(direction.writers.begin(), direction.writers.end());
+      all.insert(direction.readers.begin(), direction.readers.end());
+    }
+    for (const std::size_t process : all) users.channels[process].push_back(index);
+  }
+  for (const auto& [process, deed] : deeds.processes) {
+    for (const std::string& file : deed.locks) users.locks[file].insert(process);
+  }
+  return users;
+}
+
 std::map<std::size_t, Channel> channels_of(const Deeds& deeds, const Roles& roles,
                                            const Things& things) {
   std::map<std::size_t, Channel> channels;
   std::map<std::size_t, std::size_t> made;  // by thread
-  for (const auto& thing : things.all()) {
-    if (!is_channel(*thing) || thing->maker == Thing::kNobody) continue;
-    if (channel_of(*thing) != thing->index) continue;
+  for (const Thing* thing : in_order(things)) {
     Channel& channel = channels[thing->index];
     channel.thing = thing->index;
-    channel.maker = roles.process_of(thing->maker);
+    channel.maker = thing->maker == Thing::kNobody ? Roles::kNone : roles.process_of(thing->maker);
     channel.order = made[thing->maker]++;
     Direction there;
     there.from = thing->index;
@@ -86,13 +134,11 @@ std::map<std::size_t, Channel> channels_of(const Deeds& deeds, const Roles& role
       if (standard) touch(*standard, process);
     }
   }
-  const auto groups = peers_of(deeds);
+  const Peers peers = peers_of(deeds);
   for (auto& [index, channel] : channels) {
     for (Direction& direction : channel.directions) {
-      for (const auto& [key, group] : groups) {
-        join_peers(direction.writers, direction.from, true, group, deeds);
-        join_peers(direction.readers, direction.to, false, group, deeds);
-      }
+      peers.join(direction.writers, direction.from, true, deeds);
+      peers.join(direction.readers, direction.to, false, deeds);
       if (const auto bytes = deeds.channels.find(direction.from); bytes != deeds.channels.end()) {
         direction.bytes = bytes->second.bytes;
         direction.cut = bytes->second.cut;

@@ -101,6 +101,8 @@ void Roles::name_all() {
   int deep = 0;
   for (std::size_t index = 0; index < tasks_.size(); ++index) {
     Task& task = tasks_[index];
+    // A maker has the smaller index.
+    task.process = task.is_thread && task.maker != kNone ? tasks_[task.maker].process : index;
     if (task.maker == kNone) {
       task.role = fmt::format("P{}", ++roots);
       continue;
@@ -147,44 +149,10 @@ std::size_t Roles::task_of(base::Tid tid) const {
   return at == latest_.end() ? kNone : at->second;
 }
 
-std::size_t Roles::process_of(std::size_t task) const {
-  while (tasks_[task].is_thread && tasks_[task].maker != kNone) task = tasks_[task].maker;
-  return task;
-}
-
 void Roles::rename(const std::vector<std::string>& names) {
   for (std::size_t task = 0; task < tasks_.size() && task < names.size(); ++task) {
     tasks_[task].role = names[task];
   }
-}
-
-std::string Roles::process_of(const std::string& role) {
-  // Threads made by threads are of the same process: "P1/T2/T1". A process made by a thread ends
-  // in ".n", so what follows the last dot tells.
-  const std::size_t dot = role.rfind('.');
-  const std::size_t slash = role.find('/', dot == std::string::npos ? 0 : dot);
-  return role.substr(0, slash);
-}
-
-bool Roles::before(const std::string& a, const std::string& b) {
-  const auto parts = [](const std::string& role) {
-    std::vector<std::pair<bool, unsigned long>> list;  // is a process, number
-    for (std::size_t at = 0; at < role.size();) {
-      const bool process = role[at] != '/';
-      std::size_t digits = at;
-      while (digits < role.size() && (role[digits] < '0' || role[digits] > '9')) ++digits;
-      unsigned long number = 0;
-      while (digits < role.size() && role[digits] >= '0' && role[digits] <= '9') {
-        number = number * 10 + static_cast<unsigned long>(role[digits++] - '0');
-      }
-      list.emplace_back(process, number);
-      at = digits;
-    }
-    return list;
-  };
-  const auto x = parts(a);
-  const auto y = parts(b);
-  return x != y ? x < y : a < b;
 }
 
 }  // namespace stucktrace::compare

@@ -37,7 +37,7 @@ class Roles {
   // kNone for roots. Always smaller than `task`.
   std::size_t maker_of(std::size_t task) const { return tasks_[task].maker; }
   // The main thread's task.
-  std::size_t process_of(std::size_t task) const;
+  std::size_t process_of(std::size_t task) const { return tasks_[task].process; }
   // Of two tasks of one maker the earlier made has the smaller one.
   std::size_t order_of(std::size_t task) const { return tasks_[task].order; }
   // New names for all tasks, by index.
@@ -53,10 +53,6 @@ class Roles {
   static bool is_root(const std::string& role) {
     return role.starts_with('P') && role.find_first_of("./") == std::string::npos;
   }
-  // "P1.2/T1" -> "P1.2".
-  static std::string process_of(const std::string& role);
-  // By tree and number: P1 < P1/T1 < P1.2 < P1.10.
-  static bool before(const std::string& a, const std::string& b);
 
  private:
   struct Task {
@@ -67,6 +63,7 @@ class Roles {
     std::size_t maker = kNone;  // always a smaller index
     std::size_t order = 0;      // among what the maker made
     std::size_t depth = 0;
+    std::size_t process = kNone;  // its main thread
     std::string role;
   };
 

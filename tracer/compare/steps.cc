@@ -2,12 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <limits>
 
 #include "syscalls/io.h"
-#include "syscalls/wire.h"
+#include "tracer/compare/call_facts.h"
 #include "tracer/compare/call_text.h"
 #include "tracer/compare/path_text.h"
 
@@ -17,55 +16,9 @@ namespace {
 using model::ResourceKind;
 using syscalls::Sys;
 
-// linux/wait.h, sys/file.h
-constexpr std::uint64_t kNoHang = 1;
-constexpr std::uint64_t kNoWait = 0x01000000;
-constexpr std::uint64_t kIdPid = 1;
-constexpr std::uint64_t kIdPidFd = 3;
-constexpr std::uint64_t kUnlock = 8;
-
-int as_int(std::uint64_t argument) {
-  return static_cast<int>(static_cast<std::uint32_t>(argument));
-}
-
 }  // namespace
 
-bool takes_a_lock(const model::Call& call) {
-  if (call.sys() == Sys::flock) return (call.raw.args[1] & kUnlock) == 0;
-  switch (as_int(call.raw.args[1])) {
-    case F_SETLK:
-    case F_SETLKW:
-    case 13:  // F_SETLK64, F_SETLKW64 of a 32-bit call
-    case 14:
-    case 37:  // F_OFD_SETLK, F_OFD_SETLKW: <fcntl.h> shows them to GNU sources only
-    case 38: {
-      std::int16_t type = F_UNLCK;  // first member of struct flock
-      return call.memory.read_value(base::RemoteAddr{call.raw.args[2]}, type) && type != F_UNLCK;
-    }
-    default:
-      return false;
-  }
-}
-
-bool is_timing_noise(int signo) {
-  constexpr int kSetXid = 33;  // glibc's own: cancellation and set*id() of all threads
-  switch (signo) {
-    case SIGCHLD:
-    case SIGALRM:
-    case SIGVTALRM:
-    case SIGPROF:
-    case SIGURG:  // Go's preemption
-    case SIGWINCH:
-    case SIGCONT:
-      return true;
-    default:
-      return signo >= 32 && signo <= kSetXid;
-  }
-}
-
 void Steps::enter(const model::Call& call, ThreadLines& out) {
-  // Whether a look meets a call is a matter of time; what is stuck in it is a finding anyway.
-  if (call.looked_up) return;
   switch (call.sys()) {
     case Sys::wait4:
     case Sys::waitid:
@@ -99,7 +52,7 @@ void Steps::enter(const model::Call& call, ThreadLines& out) {
     case Sys::msgsnd:
       return out.wait("waits message queue write");
     case Sys::connect: {
-      const std::string address = address_text(call, *normalise_);
+      const std::string address = connect_address(call, *normalise_);
       if (!address.empty()) out.wait("connects to " + address);
       return;
     }
@@ -122,7 +75,8 @@ void Steps::exit(const model::Call& call, const std::vector<Thing*>& fresh, Thre
     case Sys::openat:
     case Sys::openat2:
     case Sys::creat:
-      return open_for_writing(call, out);
+      if (auto line = writing_open(call, *normalise_)) out.milestone(std::move(*line));
+      return;
     case Sys::bind:
     case Sys::listen:
       return name_socket(call, out);
@@ -135,8 +89,9 @@ void Steps::exit(const model::Call& call, const std::vector<Thing*>& fresh, Thre
     default:
       if (has_output_text(call)) {
         write_output(call, out);
-      } else {
-        change_paths(call, out);
+      } else if (auto line = path_change(call, *normalise_)) {
+        things_->follow_paths(call);
+        out.milestone(std::move(*line));
       }
   }
 }
@@ -154,13 +109,7 @@ std::string Steps::wait_step(base::Pid pid, int fd, bool read) const {
 
 void Steps::move_data(const model::Call& call, ThreadLines& out) {
   const bool text = has_output_text(call);
-  std::vector<syscalls::PolledFd> fds = syscalls::io_fds(call.raw);
-  if (fds.empty()) {
-    if (const auto fd = syscalls::io_fd(call.raw)) {
-      fds.push_back({*fd, syscalls::is_read_like(call.sys()), syscalls::is_write_like(call.sys())});
-    }
-  }
-  for (const auto& end : fds) {
+  for (const auto& end : moved_fds(call)) {
     if (end.write && text) continue;
     if (end.write && things_->is_output(call.pid, end.fd)) {
       if (const Thing* thing = things_->find(call.pid, end.fd)) {
@@ -191,48 +140,16 @@ std::string Steps::child(std::int32_t pid) const {
 // Waits for any child say nothing by their place: shells reap in a signal handler or in a call that
 // blocks, as it happens. Who was waited for is among the process's deeds.
 void Steps::wait_for_child(const model::Call& call, ThreadLines& out) {
-  const auto& args = call.raw.args;
+  const auto awaited = awaited_child(call);
+  if (!awaited) return;
   std::string who;
-  std::uint64_t options = 0;
-  if (call.sys() == Sys::wait4) {
-    options = args[2];
-    const std::int32_t pid = as_int(args[0]);
-    if (pid > 0) who = child(pid);
-  } else {
-    options = args[3];
-    if (args[0] == kIdPid) who = child(as_int(args[1]));
-    if (args[0] == kIdPidFd) {
-      const Thing* thing = things_->find(call.pid, as_int(args[1]));
-      if (thing != nullptr) who = thing->target;
-    }
+  if (!awaited->is_pidfd) {
+    who = child(awaited->number);
+  } else if (const Thing* thing = things_->find(call.pid, awaited->number)) {
+    who = thing->target;
   }
   if (who.empty()) return;
-  out.wait(fmt::format("{} child {}", (options & kNoHang) != 0 ? "polls" : "waits", who));
-}
-
-std::optional<std::int32_t> reaped_child(const model::Call& call) {
-  const auto& args = call.raw.args;
-  if (!call.result || call.result->is_error) return std::nullopt;
-  if (call.sys() == Sys::wait4) {
-    if (call.result->value <= 0) return std::nullopt;
-    constexpr std::uint32_t kStopped = 0x7f;  // WIFSTOPPED
-    constexpr std::uint32_t kContinued = 0xffff;
-    std::uint32_t status = 0;
-    const bool told = call.memory.read_value(base::RemoteAddr{args[1]}, status);
-    if (told && ((status & 0xffU) == kStopped || status == kContinued)) return std::nullopt;
-    return static_cast<std::int32_t>(call.result->value);
-  }
-  if ((args[3] & kNoWait) != 0 || args[2] == 0) return std::nullopt;
-  syscalls::KernelSiginfo info;
-  if (!syscalls::read_wire(call.memory, base::RemoteAddr{args[2]}, syscalls::layout_of(call.raw),
-                           info) ||
-      info.pid <= 0) {
-    return std::nullopt;
-  }
-  if (info.code != CLD_EXITED && info.code != CLD_KILLED && info.code != CLD_DUMPED) {
-    return std::nullopt;
-  }
-  return info.pid;
+  out.wait(fmt::format("{} child {}", awaited->polls ? "polls" : "waits", who));
 }
 
 void Steps::lock(const model::Call& call, ThreadLines& out) {
@@ -327,27 +244,6 @@ void Steps::write_output(const model::Call& call, ThreadLines& out) {
               kept->find('\n') != kept->size() - 1});
 }
 
-void Steps::open_for_writing(const model::Call& call, ThreadLines& out) {
-  const std::string how = writing_text(call);
-  const auto path = path_argument(call, "pathname");
-  if (how.empty() || !path || is_runtime_path(*path)) return;
-  out.milestone(fmt::format("opens \"{}\" {}", path_text(*path, *normalise_), how));
-}
-
-void Steps::change_paths(const model::Call& call, ThreadLines& out) {
-  const std::string_view verb = path_verb(call.sys());
-  if (verb.empty()) return;
-  std::string line{verb};
-  for (const char* name : {"pathname", "oldname", "newname"}) {
-    const auto path = path_argument(call, name);
-    if (!path) continue;
-    if (is_runtime_path(*path)) return;
-    if (std::string_view{name} == "newname") line += " to";
-    line += fmt::format(" \"{}\"", path_text(*path, *normalise_));
-  }
-  out.milestone(std::move(line));
-}
-
 void Steps::name_socket(const model::Call& call, ThreadLines& out) {
   Thing* thing = things_->find(call.pid, as_int(call.raw.args[0]));
   if (thing == nullptr) return;
@@ -363,31 +259,32 @@ void Steps::name_socket(const model::Call& call, ThreadLines& out) {
 }
 
 void Steps::send_signal(const model::Call& call, ThreadLines& out) {
-  const auto& args = call.raw.args;
-  const int signo = as_int(args[call.sys() == Sys::tgkill ? 2 : 1]);
-  if (signo == 0 || is_timing_noise(signo)) return;
-  const std::int32_t pid = as_int(args[0]);
+  using To = SentSignal::To;
+  const auto sent = sent_signal(call);
+  if (!sent) return;
   std::string target;
-  switch (call.sys()) {
-    case Sys::tkill:
-    case Sys::tgkill: {
-      const std::string& role =
-          roles_->of_tid(base::Tid{as_int(args[call.sys() == Sys::tgkill ? 1 : 0])});
-      target = role.empty() ? "<pid>" : role;
+  switch (sent->to) {
+    case To::kProcess:
+      target = child(sent->number);
       break;
-    }
-    case Sys::pidfd_send_signal: {
-      const Thing* thing = things_->find(call.pid, pid);
-      target = thing == nullptr || thing->target.empty() ? "<pid>" : thing->target;
+    case To::kThread:
+      target = roles_->of_tid(base::Tid{sent->number});
       break;
-    }
-    default:
-      target = pid == 0    ? "its process group"
-               : pid == -1 ? "every process"
-               : pid < 0   ? "the process group of " + child(-pid)
-                           : child(pid);
+    case To::kPidFd:
+      if (const Thing* thing = things_->find(call.pid, sent->number)) target = thing->target;
+      break;
+    case To::kOwnGroup:
+      target = "its process group";
+      break;
+    case To::kGroup:
+      target = "the process group of " + child(sent->number);
+      break;
+    case To::kEverybody:
+      target = "every process";
+      break;
   }
-  out.milestone(fmt::format("sends {} to {}", syscalls::signal_name(signo), target));
+  out.milestone(fmt::format("sends {} to {}", syscalls::signal_name(sent->signo),
+                            target.empty() ? "<pid>" : target));
 }
 
 }  // namespace stucktrace::compare

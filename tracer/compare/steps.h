@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -34,8 +33,6 @@ class Steps {
   void make(const model::Call& call, const std::vector<Thing*>& fresh, ThreadLines& out);
   void plumb(const model::Call& call, ThreadLines& out);
   void write_output(const model::Call& call, ThreadLines& out);
-  void open_for_writing(const model::Call& call, ThreadLines& out);
-  void change_paths(const model::Call& call, ThreadLines& out);
   void name_socket(const model::Call& call, ThreadLines& out);
   void send_signal(const model::Call& call, ThreadLines& out);
 
@@ -49,15 +46,5 @@ class Steps {
   Things* things_;
   const Normaliser* normalise_;
 };
-
-// Signals that come at any time in any number: of children, clocks, terminals, and the runtimes'
-// own between threads.
-bool is_timing_noise(int signo);
-
-// flock(2) or a lock of fcntl(2), not its release and not another request.
-bool takes_a_lock(const model::Call& call);
-
-// The child whose end a wait4(2) or waitid(2) that came back took notice of.
-std::optional<std::int32_t> reaped_child(const model::Call& call);
 
 }  // namespace stucktrace::compare

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "tracer/compare/call_facts.h"
+#include "tracer/compare/path_text.h"
+
 namespace stucktrace::compare {
 namespace {
 
@@ -16,6 +19,17 @@ constexpr std::uint64_t kOwnDevice = ~std::uint64_t{0};
 bool opens_a_path(Sys call) {
   return call == Sys::open || call == Sys::openat || call == Sys::openat2 || call == Sys::creat;
 }
+
+// The kernel tells of `label` what a program calls `path`, as far as that can be known from afar.
+bool is_at(std::string_view path, std::string_view label) {
+  while (path.starts_with("./")) path.remove_prefix(2);
+  if (path == label) return true;
+  return !path.empty() && !path.starts_with('/') && label.ends_with(path) &&
+         label.size() > path.size() && label[label.size() - path.size() - 1] == '/';
+}
+
+// proc(5): what follows a name that was taken away while it was open.
+constexpr std::string_view kDeleted = " (deleted)";
 
 }  // namespace
 
@@ -94,7 +108,7 @@ std::size_t Things::inherited(const FdEntry& entry, base::Pid pid, const std::st
     thing.standard = entry.fd;
   } else if (thing.kind == ResourceKind::kRegularFile || thing.kind == ResourceKind::kFifo ||
              thing.kind == ResourceKind::kCharDevice) {
-    thing.name = (*normalise_)(entry.label);
+    thing.name = quoted((*normalise_)(entry.label));
   } else if (thing.kind == ResourceKind::kTty) {
     thing.name = "tty";
   } else {
@@ -126,10 +140,18 @@ std::size_t Things::made(const FdEntry& entry, Sys call, const std::string& make
   if (opens_a_path(call)) {
     // /proc/self/fd/N and /dev/stdout open a pipe that has a name already.
     const bool channel = thing.kind == ResourceKind::kPipe || thing.kind == ResourceKind::kFifo;
-    if (channel && known != by_real_.end()) return known->second.back();
+    if (channel && known != by_real_.end()) {
+      const Thing& latest = *things_[known->second.back()];
+      if (!latest.gone || entry.label.ends_with(kDeleted)) return latest.index;
+    }
     thing.name = thing.kind == ResourceKind::kTty         ? std::string{"tty"}
                  : thing.kind == ResourceKind::kPtyMaster ? numbered(maker, thing.kind)
-                                                          : (*normalise_)(entry.label);
+                                                          : quoted((*normalise_)(entry.label));
+    if (thing.kind == ResourceKind::kFifo) {
+      name_fifo(thing, entry.label);
+      thing.name = quoted((*normalise_)(thing.label));
+      opened_fifos_.push_back(things_.size());
+    }
   } else if (call == Sys::pidfd_getfd && known != by_real_.end()) {
     return known->second.back();
   } else {
@@ -137,6 +159,31 @@ std::size_t Things::made(const FdEntry& entry, Sys call, const std::string& make
     thing.numbered = true;
   }
   return add(std::move(thing));
+}
+
+void Things::name_fifo(Thing& thing, const std::string& label) const {
+  thing.label = label;
+  // Removed between the open and its report: which comes first is chance.
+  if (label.ends_with(kDeleted)) thing.label.resize(label.size() - kDeleted.size());
+  thing.path = thing.label;
+  for (auto made = made_fifos_.rbegin(); made != made_fifos_.rend(); ++made) {
+    if (!is_at(made->path, thing.label)) continue;
+    thing.path = made->path;
+    thing.maker = made->maker;
+    thing.order = made->order;
+    return;
+  }
+}
+
+void Things::follow_paths(const model::Call& call, std::size_t maker, std::size_t order) {
+  if (auto path = made_fifo(call)) {
+    made_fifos_.push_back({std::move(*path), maker, order});
+  } else if (const auto removed = removed_path(call)) {
+    std::erase_if(opened_fifos_, [&](std::size_t index) {
+      things_[index]->gone = is_at(*removed, things_[index]->label);
+      return things_[index]->gone;
+    });
+  }
 }
 
 std::vector<FdEntry> Things::translated(const std::vector<FdEntry>& entries, base::Pid pid,

@@ -29,8 +29,11 @@ struct Thing {
   bool outside = false;         // was there before anybody looked
   bool numbered = false;        // has its name of who made it
   std::string path;             // opened in the trace: as the program named it, raw bytes
+  std::string label;            // named pipes: where the kernel says that it is
+  bool gone = false;            // named pipes: removed, its inode may be that of another one
   const Thing* peer = nullptr;  // socketpair(2): the other end
   std::size_t maker = kNobody;  // Roles' index of the thread that made it
+  std::size_t order = 0;        // among what that thread made; gaps mean nothing
   static constexpr std::size_t kNobody = static_cast<std::size_t>(-1);
 
   // Something a thread can wait on for others; files and devices always answer.
@@ -50,6 +53,11 @@ class Things {
   // what the event made, in the order of its descriptors.
   std::vector<Thing*> observe(const model::Event& event, const std::string& maker, bool is_root);
 
+  // A call that succeeded, of the thread `maker`: which names of named pipes it makes or takes
+  // away. A named pipe is made by who named it, not by who opens it first: that is chance.
+  void follow_paths(const model::Call& call, std::size_t maker = Thing::kNobody,
+                    std::size_t order = 0);
+
   Thing* find(base::Pid pid, int fd);
   // The descriptor itself: its mode; its resource is not the kernel's.
   const model::FdEntry* entry(base::Pid pid, int fd) const { return fds_.find(pid, fd); }
@@ -67,6 +75,7 @@ class Things {
   std::size_t made(const model::FdEntry& entry, syscalls::Sys call, const std::string& maker);
   // What a call that duplicates a descriptor made another name of.
   std::optional<std::size_t> copied(const model::FdEntry& entry, const model::Event& event) const;
+  void name_fifo(Thing& thing, const std::string& label) const;
   std::string numbered(const std::string& maker, model::ResourceKind kind);
   std::optional<std::size_t> same_as_before(const model::FdEntry& entry, base::Pid pid) const;
   std::vector<model::FdEntry> translated(const std::vector<model::FdEntry>& entries, base::Pid pid,
@@ -80,6 +89,13 @@ class Things {
   std::vector<std::unique_ptr<Thing>> things_;
   std::map<model::ResourceId, std::vector<std::size_t>> by_real_;
   std::map<std::pair<std::string, model::ResourceKind>, int> counts_;
+  struct MadeFifo {
+    std::string path;
+    std::size_t maker = Thing::kNobody;
+    std::size_t order = 0;
+  };
+  std::vector<MadeFifo> made_fifos_;
+  std::vector<std::size_t> opened_fifos_;  // things not gone yet
 };
 
 }  // namespace stucktrace::compare

@@ -58,7 +58,7 @@ TEST(Canonical, ShowsCallsByThreadInTheirOwnOrder) {
   exits 0
 
 P1 calls
-  executes /usr/bin/app "app" "/tmp/<temp>/in"
+  executes "/usr/bin/app" "app" "/tmp/<temp>/in"
   makes pipe#1
   makes thread P1.T1
   makes process P2
@@ -79,7 +79,7 @@ P2 tool, child of P1
 
 P2 calls
   fd 1 becomes pipe#1
-  executes /bin/tool "tool" "-v"
+  executes "/bin/tool" "tool" "-v"
   writes pipe#1 "All done! Goodbye!\n"
 
 pipe#1
@@ -175,7 +175,7 @@ INSTANTIATE_TEST_SUITE_P(
                    "tool > more, child of P1"},
         Alteration{"AnotherExecInOrder", Level::kCalls,
                    altered([](Program& p) { p.runs_more = true; }), "P2 calls", "",
-                   "executes /bin/more \"more\""},
+                   "executes \"/bin/more\" \"more\""},
         Alteration{"ExitCode", Level::kStructure, altered([](Program& p) { p.exit_code = 3; }),
                    "P2", "exits 0", "exits 3"},
         Alteration{"PipeNoLongerRead", Level::kStructure,

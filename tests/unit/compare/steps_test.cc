@@ -115,8 +115,9 @@ TEST(Output, OfAnotherProgramHasItsTextAgain) {
   script.call(1, 1, kPid, kPid, "write", {1, kBuffer, 5000}, 5000, {{kBuffer, "x"}});
   script.add(2, kPid, kPid, model::Exec{{}, "/bin/b", {"b"}, {}});
   script.call(3, 3, kPid, kPid, "write", {1, kBuffer, 2}, 2, {{kBuffer, "a\n"}});
-  EXPECT_THAT(main_lines(script), ElementsAre("writes stdout (not line by line)",
-                                              "executes /bin/b \"b\"", "writes stdout \"a\\n\""));
+  EXPECT_THAT(main_lines(script),
+              ElementsAre("writes stdout (not line by line)", "executes \"/bin/b\" \"b\"",
+                          "writes stdout \"a\\n\""));
 }
 
 TEST(Output, WithoutTextIsAWait) {
@@ -209,8 +210,8 @@ TEST(Waits, OfFilesLocksAndClocks) {
   script.call(11, 12, kPid, kPid, "nanosleep", {kBuffer, 0}, 0);
   script.call(13, 14, kPid, kPid, "poll", {0, 0, 10}, 0);
   script.call(15, 15, kPid, kPid, "flock", {3, 8}, 0);
-  EXPECT_THAT(main_lines(script),
-              ElementsAre("opens \"/srv/lock\" for writing (creates)", "waits lock of /srv/lock"));
+  EXPECT_THAT(main_lines(script), ElementsAre("opens \"/srv/lock\" for writing (creates)",
+                                              "waits lock of \"/srv/lock\""));
 }
 
 TEST(Signals, SentOnesStandInOrderReceivedOnesDoNot) {
@@ -272,8 +273,8 @@ TEST(Sockets, AreNamedByAddress) {
   const std::string high{"\x02\0\xc0\x01\x7f\0\0\x01\0\0\0\0\0\0\0\0", 16};  // port 49153
   script.call(12, 13, kPid, kPid, "connect", {9, kBuffer, 16}, 0, {{kBuffer, high}});
   EXPECT_THAT(main_lines(script),
-              ElementsAre("makes unix#1", "binds unix#1 to unix /run/app.sock",
-                          "listens on unix#1 at unix /run/app.sock", "waits unix#1 read",
+              ElementsAre("makes unix#1", "binds unix#1 to unix \"/run/app.sock\"",
+                          "listens on unix#1 at unix \"/run/app.sock\"", "waits unix#1 read",
                           "waits unix#2 read", "connects to inet 127.0.0.1:<port>"));
 }
 
