@@ -8,6 +8,8 @@
 #include <set>
 #include <utility>
 
+#include "tracer/compare/path_text.h"
+
 namespace stucktrace::compare {
 namespace {
 
@@ -21,6 +23,10 @@ constexpr std::uint64_t kMaxBlocks = 4'096;
 
 constexpr std::string_view kWaits = "waits ";
 
+std::string without_text(std::string_view name) {
+  return fmt::format("writes {} (not line by line)", name);
+}
+
 // Steps in, lines out.
 class Assembly {
  public:
@@ -33,8 +39,6 @@ class Assembly {
   }
 
   void wait(const std::string& step) {
-    // That output had to wait for room is timing.
-    if (!output_name_.empty() && step == fmt::format("{}{} write", kWaits, output_name_)) return;
     end_output();
     if (!any_.empty()) {
       if (after_.size() < kMaxRun) after_.insert(step);
@@ -101,7 +105,7 @@ class Assembly {
   void output_line(std::string_view text) {
     std::size_t& count = output_lines_[output_name_];
     if (++count <= kMaxOutputLines) {
-      add(fmt::format("writes {} \"{}\"", output_name_, (*normalise_)(text)));
+      add(fmt::format("writes {} {}", output_name_, quoted((*normalise_)(text))));
     } else if (count == kMaxOutputLines + 1) {
       add(fmt::format("writes {} more", output_name_));
     }
@@ -128,103 +132,124 @@ class Assembly {
 
 }  // namespace
 
+// Equal turns of a loop are folded as they come: how many there were is timing, and must not decide
+// where two runs are cut.
 void ThreadLines::add(Step step) {
-  if (step.kind != Kind::kWait) waited_.clear();
+  if (step.kind == Kind::kWaitAny) {
+    if (any_.empty()) waited_.clear();
+    any_.insert(step.items.begin(), step.items.end());
+  } else if (step.kind != Kind::kWait) {
+    waited_.clear();
+    any_.clear();
+  }
   if (steps_.size() < kMaxSteps) steps_.push_back(std::move(step));
 }
 
 void ThreadLines::milestone(std::string line) {
-  add({Kind::kMilestone, std::move(line), {}, {}, 0, false, false});
+  add({Kind::kMilestone, std::move(line), {}, {}});
 }
 
 void ThreadLines::program(std::string line) {
-  add({Kind::kProgram, std::move(line), {}, {}, 0, false, false});
+  add({Kind::kProgram, std::move(line), {}, {}});
+  first_ = steps_.size();
+  sums_.clear();
+  opaque_.clear();
 }
 
 void ThreadLines::wait(std::string step) {
+  // That output had to wait for room is timing.
+  if (!steps_.empty() && steps_.back().kind == Kind::kOutput &&
+      step == fmt::format("{}{} write", kWaits, steps_.back().text)) {
+    return;
+  }
   if (!waited_.insert(step).second) return;
-  add({Kind::kWait, std::move(step), {}, {}, 0, false, false});
+  add({Kind::kWait, std::move(step), {}, {}});
 }
 
 void ThreadLines::wait_any(std::vector<std::string> steps) {
   if (steps.empty()) return;
   if (steps.size() == 1) return wait(std::move(steps.front()));
-  if (!steps_.empty() && steps_.back().items == steps) return;
-  add({Kind::kWaitAny, {}, std::move(steps), {}, 0, false, false});
+  add_any(std::move(steps));
 }
 
 void ThreadLines::wait_set(std::string step) {
-  if (!steps_.empty() && steps_.back().items == std::vector{step}) return;
-  add({Kind::kWaitAny, {}, {std::move(step)}, {}, 0, false, false});
+  add_any({std::move(step)});
+}
+
+void ThreadLines::add_any(std::vector<std::string> steps) {
+  if (std::ranges::all_of(steps, [&](const auto& step) { return any_.contains(step); })) return;
+  add({Kind::kWaitAny, {}, std::move(steps), {}});
 }
 
 void ThreadLines::output(const std::string& name, const Output& written) {
-  if (steps_.empty() || steps_.back().kind != Kind::kOutput || steps_.back().text != name) {
-    add({Kind::kOutput, name, {}, {}, 0, false, false});
+  if (!opaque_.contains(name)) {
+    Sum& sum = sums_[name];
+    sum.size += written.size;
+    sum.cut = sum.cut || written.cut;
+    sum.block = sum.block || written.block;
+    if (!sum.cut && (!sum.block || sum.size <= kMaxBlocks)) return add_output(name, written.text);
+    // Neither has what this program wrote there before.
+    opaque_.insert(name);
+    fold_again();
   }
-  if (steps_.back().kind != Kind::kOutput) return;  // full
-  Step& step = steps_.back();
-  step.size += written.size;
-  step.cut = step.cut || written.cut;
-  step.block = step.block || written.block;
-  // A cut step has no text in the end.
-  if (step.cut) {
-    step.bytes = std::string{};
-  } else {
-    step.bytes += written.text;
+  wait(without_text(name));
+}
+
+void ThreadLines::add_output(const std::string& name, std::string_view bytes) {
+  if (steps_.empty() || steps_.back().kind != Kind::kOutput || steps_.back().text != name) {
+    add({Kind::kOutput, name, {}, {}});
+  }
+  if (steps_.back().kind == Kind::kOutput && steps_.back().text == name) {  // else full
+    steps_.back().bytes += bytes;
   }
 }
 
-std::unordered_set<std::string> ThreadLines::opaque_names(std::size_t first,
-                                                          std::size_t last) const {
-  struct Sum {
-    std::uint64_t size = 0;
-    bool cut = false;
-    bool block = false;
-  };
-  std::map<std::string_view, Sum> sums;
-  for (std::size_t index = first; index < last; ++index) {
-    const Step& step = steps_[index];
-    if (step.kind != Kind::kOutput) continue;
-    Sum& sum = sums[step.text];
-    sum.size += step.size;
-    sum.cut = sum.cut || step.cut;
-    sum.block = sum.block || step.block;
+void ThreadLines::fold_again() {
+  const auto start = steps_.begin() + static_cast<std::ptrdiff_t>(std::min(first_, steps_.size()));
+  std::vector<Step> steps{std::make_move_iterator(start), std::make_move_iterator(steps_.end())};
+  steps_.erase(start, steps_.end());
+  waited_.clear();
+  any_.clear();
+  for (Step& step : steps) {
+    switch (step.kind) {
+      case Kind::kMilestone:
+      case Kind::kProgram:
+        add(std::move(step));
+        break;
+      case Kind::kWait:
+        wait(std::move(step.text));
+        break;
+      case Kind::kWaitAny:
+        add_any(std::move(step.items));
+        break;
+      case Kind::kOutput:
+        if (opaque_.contains(step.text)) {
+          wait(without_text(step.text));
+        } else {
+          add_output(step.text, step.bytes);
+        }
+        break;
+    }
   }
-  std::unordered_set<std::string> opaque;
-  for (const auto& [name, sum] : sums) {
-    if (sum.cut || (sum.block && sum.size > kMaxBlocks)) opaque.emplace(name);
-  }
-  return opaque;
 }
 
 std::vector<std::string> ThreadLines::take(const Normaliser& normalise) const {
   Assembly assembly{normalise};
-  for (std::size_t first = 0; first < steps_.size();) {
-    std::size_t last = first + 1;
-    while (last < steps_.size() && steps_[last].kind != Kind::kProgram) ++last;
-    const auto opaque = opaque_names(first, last);
-    for (; first < last; ++first) {
-      const Step& step = steps_[first];
-      switch (step.kind) {
-        case Kind::kMilestone:
-        case Kind::kProgram:
-          assembly.milestone(step.text);
-          break;
-        case Kind::kWait:
-          assembly.wait(step.text);
-          break;
-        case Kind::kWaitAny:
-          assembly.wait_any(step.items);
-          break;
-        case Kind::kOutput:
-          if (opaque.contains(step.text)) {
-            assembly.wait(fmt::format("writes {} (not line by line)", step.text));
-          } else {
-            assembly.output(step.text, step.bytes);
-          }
-          break;
-      }
+  for (const Step& step : steps_) {
+    switch (step.kind) {
+      case Kind::kMilestone:
+      case Kind::kProgram:
+        assembly.milestone(step.text);
+        break;
+      case Kind::kWait:
+        assembly.wait(step.text);
+        break;
+      case Kind::kWaitAny:
+        assembly.wait_any(step.items);
+        break;
+      case Kind::kOutput:
+        assembly.output(step.text, step.bytes);
+        break;
     }
   }
   return assembly.take();

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -52,16 +54,26 @@ class ThreadLines {
     std::string text;                // the line, the wait, or the name written to
     std::vector<std::string> items;  // kWaitAny
     std::string bytes;               // kOutput: joined
+  };
+  struct Sum {
     std::uint64_t size = 0;
     bool cut = false;
     bool block = false;
   };
 
   void add(Step step);
-  std::unordered_set<std::string> opaque_names(std::size_t first, std::size_t last) const;
+  void add_any(std::vector<std::string> steps);
+  void add_output(const std::string& name, std::string_view bytes);
+  void fold_again();
 
   std::vector<Step> steps_;
-  std::unordered_set<std::string> waited_;  // plain waits since the last step of another kind
+  // Of the run of waits since the last step of another kind:
+  std::unordered_set<std::string> waited_;  // plain waits, since the first for any of several
+  std::unordered_set<std::string> any_;     // what those wait for
+  // Of the program that runs:
+  std::size_t first_ = 0;  // step
+  std::map<std::string, Sum, std::less<>> sums_;
+  std::unordered_set<std::string> opaque_;  // has no text
 };
 
 }  // namespace stucktrace::compare

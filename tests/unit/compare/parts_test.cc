@@ -4,6 +4,7 @@
 #include "tests/support/event_script.h"
 #include "tracer/compare/normalise.h"
 #include "tracer/compare/roles.h"
+#include "tracer/compare/thread_lines.h"
 
 namespace stucktrace::compare {
 namespace {
@@ -179,6 +180,51 @@ TEST(RolesTest, StayShortInDeepTreesAndSurviveNonsense) {
   circle.made(1, 10, 10, 11, NewTaskKind::kFork);
   circle.made(2, 11, 11, 10, NewTaskKind::kFork);
   for (const auto& role : roles_of(circle.events())) EXPECT_FALSE(role.empty());
+}
+
+// ---- lines of a thread
+// ---------------------------------------------------------------------------------------
+
+// More turns than steps are kept: were they counted, the end would be cut off.
+constexpr int kManyTurns = 500'000;
+
+std::vector<std::string> loop_of_waits(int turns) {
+  ThreadLines lines;
+  for (int turn = 0; turn < turns; ++turn) {
+    lines.wait_any({"waits a read", "waits b read"});
+    lines.wait("waits c write");
+    lines.wait_set("waits epoll#1 read");
+    lines.wait("waits a read");
+  }
+  lines.milestone("end");
+  return lines.take(Normaliser{{}, {}});
+}
+
+TEST(ThreadLinesTest, FoldWaitsWhateverTheNumberOfTurns) {
+  const auto once = loop_of_waits(1);
+  EXPECT_EQ(once.back(), "end");
+  EXPECT_EQ(loop_of_waits(kManyTurns), once);
+}
+
+std::vector<std::string> loop_of_blocks(int turns) {
+  const std::string block(100, 'x');
+  ThreadLines lines;
+  lines.program("executes \"/bin/cat\"");
+  for (int turn = 0; turn < turns; ++turn) {
+    lines.wait("waits pipe#1 read");
+    lines.output("stdout", {block, block.size(), false, true});
+  }
+  lines.program("executes \"/bin/true\"");
+  lines.output("stdout", {"a\n", 2, false, false});
+  return lines.take(Normaliser{{}, {}});
+}
+
+TEST(ThreadLinesTest, FoldBlocksOfOutputWhateverTheirNumber) {
+  EXPECT_THAT(loop_of_blocks(100),
+              testing::ElementsAre("executes \"/bin/cat\"", "waits pipe#1 read",
+                                   "writes stdout (not line by line)", "executes \"/bin/true\"",
+                                   "writes stdout \"a\\n\""));
+  EXPECT_EQ(loop_of_blocks(kManyTurns), loop_of_blocks(100));
 }
 
 }  // namespace
