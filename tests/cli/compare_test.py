@@ -171,6 +171,26 @@ class Compare(Case):
         self.write("baseline.txt", text.replace("\nassert", "\n# why\nassert"))
         self.assertEqual(self.compare(baseline, again).returncode, 0)
 
+    def test_kept_assertions_stay_with_their_processes(self):
+        base = self.record("base.rec", "sh", "-c", "sh -c 'exit 3'; exit 0")
+        more = self.record("more.rec", "sh", "-c", "awk 'BEGIN { exit 0 }'; sh -c 'exit 3'; exit 0")
+        baseline = self.path("baseline.txt")
+        done = self.compare("--update", "--assert", "P2 exits 3", baseline, base)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        done = self.compare("--update", baseline, more)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(self.read(baseline), r"\nP2 \S+, child of P1\n(  .*\n)*  exits 3\n")
+        self.assertRegex(self.read(baseline), r"\nP3 \S*awk\S*, child of P1\n")
+        self.assertEqual(self.compare(baseline, more).returncode, 0)
+
+    def test_a_wait_that_does_not_return_is_blocked(self):
+        recording = self.record("run.rec", "sh", "-c",
+                                "mkfifo f; cat f & sleep 1; kill -9 $!; rm f; exit 0")
+        result = self.compare("--assert", "max blocked 500ms", recording)
+        self.assertEqual(result.returncode, EXIT_DIFFERS, result.stdout + result.stderr)
+        self.assertRegex(result.stdout, r"at +\d+\.\d{3} s, P\d: open\w*\(")
+        self.assertEqual(self.compare("--assert", "max blocked 1h", recording).returncode, 0)
+
     def test_run_judges_itself(self):
         baseline = self.path("baseline.txt")
         def run(script, *words):

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tracer/base/text.h"
+#include "tracer/compare/deed_lines.h"
 
 namespace stucktrace::compare {
 namespace {
@@ -25,17 +26,37 @@ constexpr std::string_view kNotes =
 
 using Section = CanonicalTrace::Section;
 
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < ' ' || c == '\x7f';
+}
+
+// So that no line is two, or none.
+std::string printable(std::string_view line) {
+  std::string text;
+  for (const char c : line) {
+    if (is_control(c)) {
+      text += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    } else {
+      text += c;
+    }
+  }
+  return text;
+}
+
 Parsed<Section> process_heading(Scanner& scanner) {
   Section section;
   section.role = scanner.word();
   const std::size_t column = scanner.column();
   section.title = scanner.rest();
   while (section.title.ends_with(' ')) section.title.pop_back();
-  constexpr std::string_view kChild = ", child of ";
+  constexpr std::string_view kChild = CanonicalTrace::kChild;
   if (const std::size_t at = section.title.rfind(kChild); at != std::string::npos) {
     section.parent = section.title.substr(at + kChild.size());
     section.title.erase(at);
-    if (!process_number(section.parent)) {
+    while (section.title.ends_with(' ')) section.title.pop_back();
+    if (section.parent == CanonicalTrace::kNobody) {
+      section.parent.clear();
+    } else if (!process_number(section.parent)) {
       return Misread{TextError{column + at + kChild.size(), "expected a process such as P1"}};
     }
   }
@@ -48,7 +69,7 @@ bool is_thread(std::string_view word) {
   if (!process_number(word.substr(0, dot))) return false;
   if (dot == std::string_view::npos) return true;
   const std::string_view number = word.substr(dot + 2);
-  return !number.empty() &&
+  return !number.empty() && number.size() <= kMostDigits &&
          std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; });
 }
 
@@ -56,6 +77,7 @@ bool is_thread(std::string_view word) {
 bool is_numbered(std::string_view word) {
   const std::size_t mark = word.find('#');
   if (mark == 0 || mark == std::string_view::npos || mark + 1 == word.size()) return false;
+  if (word.size() - mark - 1 > kMostDigits) return false;
   const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
   return std::ranges::all_of(word.substr(0, mark), letter) &&
@@ -113,8 +135,13 @@ class Reader {
   Parsed<void> next(std::string_view line) {
     const std::size_t start = line.find_first_not_of(" \t");
     if (start == std::string_view::npos || line[start] == '#') return {};
+    if (in_ == In::kHeader && start == 0 && header(line)) return header_error_;
+    for (std::size_t at = start; at < line.size(); ++at) {
+      if (is_control(line[at])) {
+        return Misread{TextError{at + 1, "there are no control characters in a baseline"}};
+      }
+    }
     if (start > 0) return indented(line, start);
-    if (in_ == In::kHeader && header(line)) return header_error_;
     if (line == kAssert) {
       in_ = In::kAssertions;
       return {};
@@ -178,7 +205,9 @@ class Reader {
       baseline_.assertion_lines.push_back(number_);
       return {};
     }
-    baseline_.trace.sections.back().lines.emplace_back(line.substr(start));
+    Section& section = baseline_.trace.sections.back();
+    line.remove_prefix(start);
+    section.lines.push_back(section.role == kFindings ? rotated_cycle(line) : std::string{line});
     return {};
   }
 
@@ -205,8 +234,10 @@ std::string to_text(const Baseline& baseline) {
     text += fmt::format("{}{}\n", kIndent, assertion.text);
   }
   for (const Section& section : baseline.trace.sections) {
-    text += fmt::format("\n{}\n", section.heading());
-    for (const std::string& line : section.lines) text += fmt::format("{}{}\n", kIndent, line);
+    text += fmt::format("\n{}\n", printable(section.heading()));
+    for (const std::string& line : section.lines) {
+      text += fmt::format("{}{}\n", kIndent, printable(line));
+    }
   }
   return text;
 }

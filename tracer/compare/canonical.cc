@@ -178,8 +178,10 @@ class Builder {
 
 std::string CanonicalTrace::Section::heading() const {
   if (!is_process()) return role;
-  return parent.empty() ? fmt::format("{} {}", role, title)
-                        : fmt::format("{} {}, child of {}", role, title, parent);
+  if (!parent.empty()) return fmt::format("{} {}{}{}", role, title, kChild, parent);
+  // Would read as the calls of a thread, or as a child.
+  const bool doubtful = title == "calls" || title.contains(kChild);
+  return fmt::format("{} {}{}{}", role, title, doubtful ? kChild : "", doubtful ? kNobody : "");
 }
 
 CanonicalRun canonicalise(const std::vector<model::Event>& events,

@@ -40,6 +40,10 @@ struct CanonicalTrace {
              lines == other.lines;
     }
   };
+  // In headings.
+  static constexpr std::string_view kChild = ", child of ";
+  static constexpr std::string_view kNobody = "nobody";
+
   Level level = Level::kEffects;
   Seen seen = Seen::kAll;
   // Processes by number, the calls of each after it, then channels, findings last.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <span>
+#include <unordered_map>
 #include <utility>
 
 namespace stucktrace::compare {
@@ -121,18 +122,28 @@ void compare_facts(const CanonicalTrace::Section& baseline, const CanonicalTrace
     difference.expected.push_back(baseline.heading().substr(name));
     difference.got.push_back(current.heading().substr(name));
   }
-  Lines left = current.lines;
+  std::unordered_map<std::string_view, std::size_t> counts;
+  for (const std::string& line : current.lines) ++counts[line];
+  std::unordered_map<std::string_view, std::size_t> matched;
   for (std::size_t i = 0; i < baseline.lines.size(); ++i) {
-    const auto same = std::ranges::find(left, baseline.lines[i]);
-    if (same != left.end()) {
-      left.erase(same);
+    const auto same = counts.find(baseline.lines[i]);
+    if (same != counts.end() && same->second > 0) {
+      --same->second;
+      ++matched[baseline.lines[i]];
       continue;
     }
     if (difference.expected.empty()) difference.line = line_number(baseline, i);
     difference.expected.push_back(baseline.lines[i]);
   }
   if (difference.expected.empty()) difference.line = baseline.at;
-  difference.got.insert(difference.got.end(), left.begin(), left.end());
+  for (const std::string& line : current.lines) {
+    const auto same = matched.find(line);
+    if (same == matched.end() || same->second == 0) {
+      difference.got.push_back(line);
+    } else {
+      --same->second;
+    }
+  }
   if (!difference.expected.empty() || !difference.got.empty()) {
     out.push_back(std::move(difference));
   }

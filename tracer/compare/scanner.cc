@@ -51,7 +51,8 @@ std::optional<std::uint64_t> Scanner::number() {
 }
 
 std::optional<std::uint64_t> process_number(std::string_view word) {
-  if (!word.starts_with('P')) return std::nullopt;
+  // Longer ones are no numbers of anything, and counting on from them would wrap.
+  if (!word.starts_with('P') || word.size() > 1 + kMostDigits) return std::nullopt;
   const auto number = as_number(word.substr(1));
   return number && *number > 0 && word[1] != '0' ? number : std::nullopt;
 }

@@ -43,6 +43,9 @@ class Scanner {
   std::size_t at_ = 0;
 };
 
+// Of the numbers in names.
+inline constexpr std::size_t kMostDigits = 9;
+
 // "P12": its number.
 std::optional<std::uint64_t> process_number(std::string_view word);
 

@@ -99,8 +99,42 @@ INSTANTIATE_TEST_SUITE_P(
         Broken{"NoProgram", "level calls\nP1\n", "line 3, column 3: expected the process's"},
         Broken{"Parent", "level calls\nP1 sh, child of us\n", "line 3, column 17: expected a proc"},
         Broken{"Twice", "level calls\nP1 sh\nP1 sh\n", "line 4, column 1: P1 is there twice"},
+        Broken{"Control", "level calls\nP1 sh\n  a\x1b[31m\n",
+               "line 4, column 4: there are no con"},
+        Broken{"ControlInHeading", "level calls\nP1 s\th\n", "line 3, column 5: there are no con"},
+        Broken{"HugeProcess", "level calls\nP1000000000 sh\n", "line 3, column 1: expected a sec"},
+        Broken{"HugeThread", "level calls\nP1.T1000000000 calls\n", "line 3, column 1: expected"},
+        Broken{"HugePipe", "level calls\npipe#18446744073709551615\n", "line 3, column 1: exp"},
         Broken{"NoSection", "level calls\n  exits 0\n", "line 3, column 3: there is no section"}),
     [](const auto& tested) { return tested.param.name; });
+
+TEST(BaselineText, OfARootThatIsCalledCallsReadsBack) {
+  Baseline baseline;
+  for (const char* title : {"calls", "a, child of P1", "a , child of nobody"}) {
+    baseline.trace.sections = {{"P1", title, "", {"exits 0"}, 0}, {"P1 calls", {}, {}, {"x"}, 0}};
+    const auto again = parse_baseline(to_text(baseline));
+    ASSERT_TRUE(again) << again.error().message();
+    EXPECT_EQ(again->trace, baseline.trace);
+  }
+}
+
+// Whoever wrote it started the cycle where he liked.
+TEST(BaselineText, ACycleStartsWithTheSmallestName) {
+  const auto baseline = parse_baseline(
+      "# stucktrace baseline 1\nlevel calls\nfindings\n  x of P1, cycle P10 -> P2 -> P9, on "
+      "futex\n");
+  ASSERT_TRUE(baseline) << baseline.error().message();
+  EXPECT_THAT(baseline->trace.sections.at(0).lines,
+              ElementsAre("x of P1, cycle P2 -> P9 -> P10, on futex"));
+}
+
+TEST(BaselineText, HasNoControlCharacters) {
+  Baseline baseline;
+  baseline.trace.sections = {{"P1", "sh", "", {"opens \"a\nP2 sh\r\x7f\""}, 0}};
+  const auto again = parse_baseline(to_text(baseline));
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_THAT(again->trace.sections.at(0).lines, ElementsAre("opens \"a\\x0aP2 sh\\x0d\\x7f\""));
+}
 
 TEST(BaselineText, OfAnotherVersionSaysSo) {
   const auto other = parse_baseline("# stucktrace baseline 7\nlevel calls\n");

@@ -72,6 +72,12 @@ TEST(Diff, OfWhatAProcessDidHasNoOrder) {
             "P1 (sh) differs (line 2)\n  - b\n  + x\n");
 }
 
+TEST(Diff, CountsEqualLines) {
+  const auto baseline = trace({process("P1", "sh", "", {"a", "a", "b"})});
+  EXPECT_EQ(to_text(diff(baseline, trace({process("P1", "sh", "", {"b", "a", "b"})}))),
+            "P1 (sh) differs (line 2)\n  - a\n  + b\n");
+}
+
 TEST(Diff, TellsWholeSections) {
   const auto baseline = trace({calls("P1 calls", {"a"}), calls("P1.T1 calls", {"b"})});
   const auto current = trace({calls("P1 calls", {"a"}), calls("P1.T2 calls", {"c"})});
@@ -167,6 +173,85 @@ TEST(Match, LeavesQuotedTextsAlone) {
   const Renaming names{{"P2", "P5"}, {"pipe#1", "pipe#7"}};
   EXPECT_EQ(renamed("P2.T1 opens \"P2 pipe#1 \\\" P2\" P2, pipe#1 xP2 P22", names),
             "P5.T1 opens \"P2 pipe#1 \\\" P2\" P5, pipe#7 xP2 P22");
+}
+
+TEST(Match, ANameEndsWhereItsWordDoes) {
+  const Renaming names{{"P2", "P5"}, {"pipe#1", "pipe#7"}};
+  EXPECT_EQ(renamed("P2x pipe#1a P2_1 P2: pipe#1", names), "P2x pipe#1a P2_1 P5: pipe#7");
+}
+
+// Names in one line would be in the order of names that are given up.
+TEST(Match, OrderOfNamesDoesNotCount) {
+  const auto run = [](const char* cat, const char* tac, bool swapped) {
+    auto made = trace({process("P1", "sh", "", {"exits 0"})});
+    auto first = process(swapped ? tac : cat, swapped ? "tac" : "cat", "P1", {"exits 0"});
+    auto second = process(swapped ? cat : tac, swapped ? "cat" : "tac", "P1", {"exits 0"});
+    made.sections.push_back(first);
+    made.sections.push_back(second);
+    made.sections.push_back({"pipe#1", {}, {}, {"made by P1", "read by P2", "read by P3"}, 0});
+    made.sections.push_back(
+        {"findings",
+         {},
+         {},
+         {swapped ? std::string{"deadlock of P1, cycle P1 -> P2 -> P3, on futex"}
+                  : "deadlock of P1, cycle P1 -> P3 -> P2, on futex"},
+         0});
+    return made;
+  };
+  EXPECT_THAT(compared(run("P2", "P3", false), run("P3", "P2", true)), IsEmpty());
+  // Where the one that stands first gets a higher number.
+  auto baseline = trace({process("P1", "a", "", {}),
+                         process("P2", "b", "", {}),
+                         {"findings", {}, {}, {"deadlock of P1, cycle P1 -> P2"}, 0}});
+  auto current = trace({process("P1", "b", "", {}),
+                        process("P2", "a", "", {}),
+                        {"findings", {}, {}, {"deadlock of P2, cycle P1 -> P2"}, 0}});
+  EXPECT_THAT(compared(baseline, current), IsEmpty());
+}
+
+TEST(Match, NewChannelsGetFreeNumbers) {
+  auto baseline = pipeline();
+  baseline.sections.back().role = "pipe#7";
+  auto current = pipeline();
+  current.sections.push_back({"pipe#2", {}, {}, {"made by P3"}, 0});
+  const auto names = match(baseline, current);
+  EXPECT_EQ(names.at("pipe#1"), "pipe#7");
+  EXPECT_EQ(names.at("pipe#2"), "pipe#8");
+  const auto empty = trace({{"pipe#1", {}, {}, {}, 0}});
+  EXPECT_THAT(compared(empty, empty), IsEmpty());
+}
+
+TEST(Match, PutsSectionsInOrderUnderTheirNewNames) {
+  const auto current = trace({process("P1", "sh", "", {}), process("P2", "awk", "P1", {}),
+                              calls("P2 calls", {"x"}), process("P3", "cat", "P1", {"a"}),
+                              process("P4", "wc", "P1", {"b"}), calls("findings", {"f"})});
+  const auto out = renamed(current, match(pipeline(), current), pipeline());
+  std::vector<std::string> roles;
+  for (const auto& section : out.sections) roles.push_back(section.role);
+  EXPECT_THAT(roles, ElementsAre("P1", "P2", "P3", "P4", "P4 calls", "findings"));
+}
+
+// Bounded, whatever was run: minutes if anything here takes the square.
+TEST(Match, OfManyIsQuick) {
+  CanonicalTrace baseline = trace({process("P1", "sh", "", {})});
+  CanonicalTrace current = baseline;
+  for (int i = 2; i < 10'000; ++i) {
+    const std::string role = fmt::format("P{}", i);
+    baseline.sections.push_back(process(role, "sh", "P1", {fmt::format("opens \"{}\"", i)}));
+    current.sections.push_back(process(role, "sh", "P1", {fmt::format("opens \"x{}\"", i)}));
+    baseline.sections[0].lines.push_back("waits for " + role);
+  }
+  for (int i = 1; i < 10'000; ++i) {
+    Section channel{fmt::format("pipe#{}", i), {}, {}, {fmt::format("made by P{}", i)}, 0};
+    baseline.sections.push_back(channel);
+    channel.lines.emplace_back("read by nobody");
+    current.sections.push_back(channel);
+  }
+  for (int i = 0; i < 50'000; ++i) {
+    current.sections[0].lines.push_back(fmt::format("opens \"{}\" for writing", 100'000 - i));
+    baseline.sections[0].lines.push_back(fmt::format("opens \"{}\" for writing", i));
+  }
+  EXPECT_FALSE(compared(baseline, current).empty());
 }
 
 TEST(Match, SurvivesNonsense) {
