@@ -105,6 +105,8 @@ PROGRAMS = {
                     ["sh", "-c", "seq 20000 | sort -r | tail -3 > out; (echo a; echo b) | cat; "
                                  "test -s out && rm out"]),
     "sh-sigpipe": (["sh", "yes"], None, ["sh", "-c", "yes | head -1000 | wc -l; exit 3"]),
+    "sh-fifo": (["sh", "mkfifo", "cat"], None,
+                ["sh", "-c", "mkfifo f; cat f & echo x > f; wait"]),
     "bash-jobs": (["bash", "diff"], None,
                   ["bash", "-c", "diff <(seq 10) <(seq 11); for i in 1 2 3; do "
                                  "(sleep 0.0$i; echo $i > out$i) & done; wait; x=$(cat out?); "
@@ -127,6 +129,10 @@ PROGRAMS = {
 }
 
 
+# What they exit with where that is not 0.
+STATUSES = {"sh-sigpipe": 3}
+
+
 class Failed(Exception):
     pass
 
@@ -135,7 +141,7 @@ def tool(stucktrace, *words, accepted=(0,), **options):
     done = subprocess.run([stucktrace] + list(words), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
                           errors="backslashreplace", **options)
-    if accepted is not None and done.returncode not in accepted:
+    if done.returncode not in accepted:
         raise Failed("stucktrace %s: status %d\n%s%s" % (words[0], done.returncode, done.stdout,
                                                          done.stderr))
     return done
@@ -153,8 +159,13 @@ def record(stucktrace, name, scratch, path):
             prepare(pristine)
     shutil.copytree(pristine, directory, symlinks=True)
     environment = dict(os.environ, HOME=scratch, LC_ALL="C")
-    tool(stucktrace, "run", "-q", "--for-compare", "-o", path, "--", *command, accepted=None,
-         cwd=directory, env=environment)
+    # A run that records nothing must not be taken for the one before.
+    if os.path.exists(path):
+        os.unlink(path)
+    tool(stucktrace, "run", "-q", "--for-compare", "-o", path, "--", *command,
+         accepted=(STATUSES.get(name, 0),), cwd=directory, env=environment)
+    if not os.path.exists(path):
+        raise Failed("stucktrace run: no recording")
 
 
 def repeat(stucktrace, name, times, levels, scratch, keep):
