@@ -235,10 +235,20 @@ void TraceLanes::close() {
 }
 
 std::vector<Lane> TraceLanes::lanes() const {
+  std::map<std::size_t, std::vector<LaneSpan>> open;
+  for (const Call* call : calls_.open_calls()) {
+    const model::TaskTree::Task* task = tasks_.find(call->tid);
+    if (task == nullptr || never_returns(call->sys())) continue;
+    open[task->index].push_back({call->start, last_, kind_of(*call), words_.call(*call), true, {}});
+  }
   std::vector<Lane> sorted;
   for (const auto& [index, each] : lanes_) {
     sorted.push_back(each.lane);
-    std::ranges::stable_sort(sorted.back().spans, {}, &LaneSpan::start);
+    auto& spans = sorted.back().spans;
+    if (const auto more = open.find(index); more != open.end()) {
+      spans.insert(spans.end(), more->second.begin(), more->second.end());
+    }
+    std::ranges::stable_sort(spans, {}, &LaneSpan::start);
   }
   // "P10.T2" after "P9.T1": by the numbers in it.
   const auto numbers = [](const Lane& lane) {

@@ -76,7 +76,7 @@ class TraceLanes final : public TraceWriter {
   void close() override;
 
   base::Instant zero() const { return zero_; }
-  // By role: processes in the order they came. After close().
+  // By role: processes in the order they came. Calls that are open end at the last event.
   std::vector<Lane> lanes() const;
   const LeftOut& left_out() const { return left_out_; }
 

@@ -514,6 +514,21 @@ TEST(TraceLanes, AThreadsLifeAndWords) {
   EXPECT_TRUE(said);
 }
 
+TEST(TraceLanes, ACallThatIsOpenIsThereBeforeTheEnd) {
+  TraceLanes lanes(EventScript::kStart);
+  EventScript script;
+  script.seen(0, 10, 10, {}).enter(1, 10, 10, "read", {3, 0x1000, 1});
+  script.call(2, 3, 11, 11, "close", {3}, 0);
+  for (const model::Event& event : script.events()) lanes.on_event(event);
+  const auto spans = [&] { return lanes.lanes().at(0).spans; };
+  ASSERT_EQ(spans().size(), 1U);
+  EXPECT_TRUE(spans()[0].open);
+  EXPECT_EQ(spans()[0].start, EventScript::at_ms(1));
+  EXPECT_EQ(spans()[0].end, EventScript::at_ms(3));
+  lanes.close();
+  EXPECT_EQ(spans().size(), 1U) << "told twice";
+}
+
 TEST(TraceLanes, KeepsTheLongestOfTooMany) {
   TraceLanes lanes(EventScript::kStart, {.lanes = 2, .spans = 10, .marks = 3});
   EventScript script;
