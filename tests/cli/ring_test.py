@@ -53,10 +53,18 @@ class Ring(Case):
             self.assertTrue(wait_until(lambda: os.path.exists(recording + ".earlier")))
             os.kill(tool.pid, signal.SIGKILL)
             tool.process.wait()
-        for part in (recording, recording + ".earlier"):
+        # The later part may have come no further than what it builds on.
+        for part, words in ((recording + ".earlier", "/dev/null"), (recording, "(--ring)")):
             replayed = stucktrace("replay", "-v", part)
             self.assertEqual(replayed.returncode, 0, replayed.stderr)
-            self.assertIn("/dev/null", replayed.stdout)
+            self.assertIn(words, replayed.stdout)
+
+    def test_a_part_is_compared_with_nothing(self):
+        recording = self.path("ring.rec")
+        stucktrace("run", "-q", "-e", "trace=all", "--ring", RING, "-o", recording, "--", sys.executable,
+                   "-S", "-c", STUCK_THEN_BUSY)
+        result = stucktrace("compare", recording, recording)
+        self.assert_one_line_error(result, EXIT_FAILURE, "only whole recordings")
 
     def test_bad_sizes(self):
         for size, words in (("x", "unit"), ("100", "at least 65536")):

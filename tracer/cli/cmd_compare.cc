@@ -31,13 +31,22 @@ struct Recorded {
   GoldenRun run() const { return {events, findings, start, path, path, false}; }
 };
 
-// A recording cut short would differ for a reason that is none of the program's.
+// A recording cut short, or of a trace that lost events, would differ for a reason that is none of
+// the program's.
 base::Result<Recorded> read_recording(const std::string& path) {
   auto recording = record::read_recording(path);
   if (!recording) return base::Failure{recording.error()};
   if (recording->cut) {
     return base::malformed(
         fmt::format("{}: {}; only whole recordings can be compared", path, *recording->cut));
+  }
+  std::uint64_t missing = 0;
+  for (const model::Event& event : recording->events) {
+    if (const auto* lost = std::get_if<model::Lost>(&event.data)) missing += lost->count;
+  }
+  if (missing > 0) {
+    return base::malformed(fmt::format(
+        "{}: {} events are missing; only whole recordings can be compared", path, missing));
   }
   diagnose::Settings settings;
   settings.stuck_after = recording->header.stuck_after;

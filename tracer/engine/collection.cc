@@ -196,16 +196,21 @@ model::Thread Collection::read_thread(ProcessDraft& draft, base::Tid tid, Thread
   }
 }
 
-void Collection::drop_waits_of_the_past(model::Process& process) const {
+std::vector<base::Tid> Collection::drop_waits_of_the_past(model::Process& process) const {
+  std::vector<base::Tid> moved;
   for (model::Thread& thread : process.threads) {
     const auto before = pulses_.find(thread.tid);
-    // Naps are told apart by what comes between them.
-    if (before == pulses_.end() || thread.wait.kind == WaitKind::kSleep) continue;
-    if (has_ended(thread.state)) continue;
+    if (before == pulses_.end() || has_ended(thread.state)) continue;
+    // Who naps in a loop is told by what comes between the naps, and by the frames around them.
+    if (thread.wait.kind == WaitKind::kSleep) continue;
     if (stands_still(procfs_, process.pid, thread.tid, before->second)) continue;
+    moved.push_back(thread.tid);
+    // Likewise who waits again and again for a limited time.
+    if (thread.wait.timeout) continue;
     thread.wait = {};
     thread.wait.kind = WaitKind::kRunning;
   }
+  return moved;
 }
 
 void Collection::widen(const ProcessDraft& draft, const model::Thread& thread) {

@@ -26,8 +26,9 @@ class Collection {
   void read_waits();
   void read_resources();
   void read_output();
-  // Makes a wait that ended while other things were read (stacks) none: they are not of it.
-  void drop_waits_of_the_past(model::Process& process) const;
+  // Threads that have moved while other things were read (stacks), which are then not of the wait
+  // that was. A wait without a limit is none any more.
+  std::vector<base::Tid> drop_waits_of_the_past(model::Process& process) const;
   // True when the time limit has passed.
   bool is_late() const;
   // Moves everything out, sorted and with roles.

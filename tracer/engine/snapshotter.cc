@@ -56,7 +56,7 @@ base::Result<std::shared_ptr<model::Snapshot>> Snapshotter::take(const SnapshotO
         break;
       }
       stacks.read(*process);
-      collection.drop_waits_of_the_past(*process);
+      stacks.forget_ends(process->pid, collection.drop_waits_of_the_past(*process));
       if (process->interpreter && !process->interpreter->note.empty()) {
         collection.could_not_see(
             fmt::format("process {}: {}", process->pid, process->interpreter->note));

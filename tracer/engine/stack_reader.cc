@@ -86,6 +86,14 @@ void StackReader::read(model::Process& process) {
   if (kinds_.python) add_python(process);
 }
 
+void StackReader::forget_ends(base::Pid pid, std::span<const base::Tid> tids) {
+  const auto known = runtime_.find(pid);
+  if (known == runtime_.end()) return;
+  for (unwind::PythonThread& thread : known->second) {
+    if (std::ranges::find(tids, thread.tid) != tids.end()) thread.awaited_end.reset();
+  }
+}
+
 void StackReader::name_owners(std::span<model::Process* const> processes,
                               const kernel::Procfs& procfs) {
   std::map<base::Pid, std::vector<kernel::MapEntry>> maps;

@@ -31,6 +31,9 @@ class StackReader {
   // interpreter says of itself.
   void read(model::Process& process);
 
+  // These threads' frames are not of the wait that the snapshot has.
+  void forget_ends(base::Pid pid, std::span<const base::Tid> tids);
+
   // After the last read(): which futexes are locks of an interpreter, and who holds them; whose end
   // a thread waits for.
   void name_owners(std::span<model::Process* const> processes, const kernel::Procfs& procfs);

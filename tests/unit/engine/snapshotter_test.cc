@@ -115,13 +115,15 @@ TEST_F(SnapshotterTest, AWaitThatEndedBeforeItsStacksWereReadIsNone) {
   collection.read_waits();
   add(2, 0, call(kRead, 0));  // moves on
   for (model::Process* process : collection.processes()) {
-    collection.drop_waits_of_the_past(*process);
-    const WaitKind kind = process->threads.at(0).wait.kind;
-    if (process->pid == Pid{pid(1)}) {
-      EXPECT_NE(kind, WaitKind::kRunning);
-    } else {
-      EXPECT_EQ(kind, WaitKind::kRunning);
-    }
+    model::Thread& thread = process->threads.at(0);
+    const bool moves = process->pid == Pid{pid(2)};
+    const model::Wait before = thread.wait;
+    thread.wait.timeout = std::chrono::milliseconds{50};
+    EXPECT_EQ(collection.drop_waits_of_the_past(*process).size(), moves ? 1U : 0U);
+    EXPECT_EQ(thread.wait.kind, before.kind) << "it may be a heartbeat";
+    thread.wait.timeout.reset();
+    EXPECT_EQ(collection.drop_waits_of_the_past(*process).size(), moves ? 1U : 0U);
+    EXPECT_EQ(thread.wait.kind, moves ? WaitKind::kRunning : before.kind);
   }
 }
 
