@@ -90,7 +90,7 @@ struct FindingRecord {
   Finding finding;              // the latest, most certain form
   base::Instant stalled_since;  // start of the wait at its heart
   base::Instant first_reported;
-  base::Instant last_seen;  // by a sample, or by the event that ended it
+  base::Instant last_seen;                   // by a sample, or by the event that ended it
   std::optional<base::Instant> resolved_at;  // the stuck thread moved on
   std::string resolved_by;                   // "P1 read the pipe (fd 3)", "" unknown
 };
