@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 
+from bench_figures import measured_figures, print_figures
 from bench_runs import Cleaner, RunFailed, Runner, read_text
 from bench_workloads import FAST_IDLE, MODES, TARGETS, WORKLOADS, prepare
 
@@ -299,6 +300,7 @@ def parse_arguments():
     parser.add_argument("--modes", default="")
     parser.add_argument("--json", type=pathlib.Path, default=ROOT / "build/bench.json")
     parser.add_argument("--fast-idle", action="store_true")
+    parser.add_argument("--figures", action="store_true")
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
     if arguments.runs is None:
@@ -332,7 +334,7 @@ def main():
     modes, workloads = available(chosen(arguments.modes, all_modes, "mode"),
                                  chosen(arguments.only, WORKLOADS, "workload"),
                                  arguments.binary)
-    if not modes or not workloads:
+    if not (modes and workloads or arguments.figures):
         usage_exit("nothing left to measure")
     signal.signal(signal.SIGTERM, end_on_signal)
     signal.signal(signal.SIGHUP, end_on_signal)
@@ -351,6 +353,9 @@ def main():
                 measured = measure(workload, modes, runner, cleaner, arguments,
                                    scratch / workload.name)
                 results.append(summarise(measured, modes))
+            figures = []
+            if arguments.figures or not (arguments.only or arguments.modes):
+                figures = measured_figures(runner, arguments.quick, arguments.runs, say)
     except KeyboardInterrupt:
         say("bench: interrupted")
         return 130
@@ -359,16 +364,19 @@ def main():
         cleaner.end_all()
     report["workloads"] = results
     report["targets"] = judge(results)
+    report["figures"] = figures
     about = report["machine"]
     print("%s, %d CPUs, %s, %s; load before: %.1f" % (
         about["cpu"], about["cores"], about["kernel"],
         about["virtualisation"] or "virtualisation unknown", report["load_before"]))
     print_table(results)
     print_targets(report["targets"])
+    print_figures(figures)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(report, indent=1) + "\n")
     say("raw times: %s" % arguments.json)
     failed = any(row["failures"] for result in results for row in result["modes"])
+    failed = failed or any(figure["failures"] for figure in figures)
     return 1 if failed else 0
 
 

@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 WIDTH = 120
 ROW_KEYS = {"mode", "what", "seconds", "median", "native_ratio", "strace_mode", "strace_ratio",
             "stops", "stops_estimated", "stops_per_second", "us_per_stop", "peak_kib", "failures"}
+FIGURES = {"own work", "bare loop", "other call", "tracee", "processes", "stacks"}
 
 
 def complaints_about(report, table):
@@ -48,6 +49,11 @@ def complaints_about(report, table):
             expect(row["strace_ratio"] is not None, "%s: no ratio to strace" % name)
     if "strace" in rows:
         expect((rows["strace"]["stops"] or 0) > 2000, "strace's calls were not counted")
+    figures = report.get("figures", [])
+    expect({figure["name"] for figure in figures} == FIGURES, "other figures than documented")
+    for figure in figures:
+        expect(figure["failures"] == [], "%s: %s" % (figure["name"], figure["failures"]))
+        expect(len(figure["values"]) == 1, "%s: not one value" % figure["name"])
     lines = table.splitlines()
     for line in lines:
         expect(len(line) <= WIDTH, "wider than %d columns: %s" % (WIDTH, line))
@@ -64,7 +70,7 @@ def main():
         path = pathlib.Path(folder, "bench.json")
         done = subprocess.run(
             [str(ROOT / "scripts/bench"), "--no-install", "--quick", "--runs", "1", "--only", "dd",
-             "--binary", arguments.binary, "--json", str(path)],
+             "--figures", "--binary", arguments.binary, "--json", str(path)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         table = done.stdout.decode()
         sys.stdout.write(table)

@@ -1,16 +1,19 @@
 // usage: syscall_load threads [THREADS [ROUNDS]]
 //        syscall_load forks [ROUNDS]
+//        syscall_load calls [ROUNDS]
 //
 // A load to measure tracers with; it starts at once and waits for nobody outside. `threads`:
 // THREADS threads (default 4), each with ROUNDS (default 1000) turns of four short calls: a read of
 // /dev/zero, a write to /dev/null, an lseek and a getppid. `forks`: ROUNDS children (default 100),
-// one after the other, that end at once. Prints "threads N rounds M" or "forks N" with what was
-// really done.
+// one after the other, that end at once. `calls`: ROUNDS getppids (default 1000), a call that
+// nobody needs for a diagnosis. Prints "threads N rounds M", "forks N" or "calls N ns T" with what
+// was really done and, in the last, how long the loop took.
 
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -69,6 +72,18 @@ int run_forks(long rounds) {
   return done == rounds ? 0 : 1;
 }
 
+int run_calls(long rounds) {
+  target::announce_ready();
+  const auto begin = std::chrono::steady_clock::now();
+  long done = 0;
+  for (long i = 0; i < rounds; ++i) {
+    if (::syscall(SYS_getppid) >= 0) ++done;
+  }
+  const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begin;
+  target::say("calls %ld ns %lld", done, static_cast<long long>(took.count()));
+  return done == rounds ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -80,6 +95,10 @@ int main(int argc, char** argv) {
   if (argc >= 2 && std::strcmp(argv[1], "forks") == 0) {
     return run_forks(static_cast<long>(target::number_argument(argc, argv, 2, 100, kMostRounds)));
   }
-  std::fprintf(stderr, "usage: %s threads [THREADS [ROUNDS]] | forks [ROUNDS]\n", argv[0]);
+  if (argc >= 2 && std::strcmp(argv[1], "calls") == 0) {
+    return run_calls(static_cast<long>(target::number_argument(argc, argv, 2, 1000, kMostRounds)));
+  }
+  std::fprintf(stderr, "usage: %s threads [THREADS [ROUNDS]] | forks [ROUNDS] | calls [ROUNDS]\n",
+               argv[0]);
   return 2;
 }
