@@ -1,5 +1,6 @@
 #include "tracer/engine/event_queue.h"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -8,12 +9,12 @@
 namespace stucktrace::engine {
 
 EventQueue::EventQueue(std::size_t capacity)
-    : slots_(std::bit_ceil(capacity)), mask_(slots_.size() - 1) {}
+    : capacity_(std::bit_ceil(capacity)), blocks_((capacity_ + kBlock - 1) / kBlock) {}
 
 void EventQueue::take(model::Event&& event) {
   const std::uint64_t head = head_.load(std::memory_order_relaxed);
   // Two slots: one for the event, one for the word that something was lost before it.
-  if (head + 2 - seen_tail_ > slots_.size() && !wait_for_room(head)) {
+  if (head + 2 - seen_tail_ > capacity_ && !wait_for_room(head)) {
     ++counters_.lost;
     ++lost_now_;
     return;
@@ -28,13 +29,15 @@ void EventQueue::take(model::Event&& event) {
 }
 
 void EventQueue::push(model::Event&& event, std::uint64_t head) {
-  slots_[head & mask_] = std::move(event);
+  auto& block = blocks_[(head & (capacity_ - 1)) / kBlock];
+  if (!block) block = std::make_unique<model::Event[]>(std::min(capacity_, kBlock));
+  slot(head) = std::move(event);
   head_.store(head + 1, std::memory_order_release);
   // A sleeping consumer looks by itself every few milliseconds; waking it costs more than a stop,
   // so it is woken only while it still has plenty of room.
-  if (head + 1 - seen_tail_ > slots_.size() / 4) {
+  if (head + 1 - seen_tail_ > capacity_ / 4) {
     seen_tail_ = tail_.load(std::memory_order_acquire);
-    if (head + 1 - seen_tail_ > slots_.size() / 4) wake_consumer();
+    if (head + 1 - seen_tail_ > capacity_ / 4) wake_consumer();
   }
 }
 
@@ -46,7 +49,7 @@ void EventQueue::wake_consumer() {
 bool EventQueue::wait_for_room(std::uint64_t head) {
   const auto room = [&] {
     seen_tail_ = tail_.load(std::memory_order_acquire);
-    return head + 2 - seen_tail_ <= slots_.size();
+    return head + 2 - seen_tail_ <= capacity_;
   };
   if (room()) {
     blocked_ = false;
@@ -61,9 +64,9 @@ bool EventQueue::wait_for_room(std::uint64_t head) {
     wake_consumer();
     producer_sleeps_.store(1);
     seen_tail_ = tail_.load();
-    if (head - seen_tail_ > slots_.size() / 2) kernel::futex_wait(producer_sleeps_, 1, kStep);
+    if (head - seen_tail_ > capacity_ / 2) kernel::futex_wait(producer_sleeps_, 1, kStep);
     producer_sleeps_.store(0);
-    if (room() && head - seen_tail_ <= slots_.size() / 2) return true;
+    if (room() && head - seen_tail_ <= capacity_ / 2) return true;
     if (seen_tail_ != before && room()) return true;
   }
   blocked_ = !room();
@@ -82,14 +85,14 @@ model::Event* EventQueue::front() {
     seen_head_ = head_.load(std::memory_order_acquire);
     if (tail == seen_head_) return nullptr;
   }
-  return &slots_[tail & mask_];
+  return &slot(tail);
 }
 
 void EventQueue::pop() {
   const std::uint64_t tail = tail_.load(std::memory_order_relaxed) + 1;
   tail_.store(tail, std::memory_order_release);
   if (producer_sleeps_.load(std::memory_order_relaxed) != 0 &&
-      head_.load(std::memory_order_relaxed) - tail <= slots_.size() / 2 &&
+      head_.load(std::memory_order_relaxed) - tail <= capacity_ / 2 &&
       producer_sleeps_.exchange(0) != 0) {
     kernel::futex_wake(producer_sleeps_);
   }

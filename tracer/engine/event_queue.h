@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -12,8 +13,9 @@
 namespace stucktrace::engine {
 
 // Between the tracer's thread, which must let its tracee go on, and the thread that does everything
-// else with an event (recording, timeline, diagnosis). Bounded; one producer, one consumer. The
-// slots are made once: an ordinary event moves through without an allocation or a system call.
+// else with an event (recording, timeline, diagnosis). Bounded; one producer, one consumer. Slots
+// are made a block at a time when first reached and stay: an ordinary event moves through without
+// an allocation or a system call, and a short trace does not pay for a long one's room.
 class EventQueue final : public model::EventSink {
  public:
   // `capacity` is rounded up to a power of two.
@@ -51,9 +53,16 @@ class EventQueue final : public model::EventSink {
   bool wait_for_room(std::uint64_t head);
   void push(model::Event&& event, std::uint64_t head);
   void wake_consumer();
+  model::Event& slot(std::uint64_t number) {
+    const std::uint64_t at = number & (capacity_ - 1);
+    return blocks_[at / kBlock][at % kBlock];
+  }
 
-  std::vector<model::Event> slots_;
-  std::uint64_t mask_;
+  static constexpr std::uint64_t kBlock = 256;
+
+  std::uint64_t capacity_;
+  // The producer makes a block before it tells, by head_, of an event in it.
+  std::vector<std::unique_ptr<model::Event[]>> blocks_;
   Counters counters_;
   std::uint64_t lost_now_ = 0;                      // dropped since the last event that had room
   bool blocked_ = false;                            // the consumer did not move for the patience

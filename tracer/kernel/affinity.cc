@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <string_view>
 
@@ -84,13 +86,30 @@ base::Result<void> set_sched_class(SchedClass sched_class, base::Tid thread) {
   return {};
 }
 
-bool may_leave_idle_class() {
-  bool left = false;
-  quiet_thread([&left] {
-    left = set_sched_class(SchedClass::kIdle).has_value() &&
+namespace {
+
+// From its nice value one down and back again, which takes the right to leave SCHED_IDLE with that
+// nice value (kernel/sched/syscalls.c, can_nice) but, unlike that class, always gets a CPU soon.
+bool try_nicer() {
+  constexpr int kNicest = 19;
+  const auto self = static_cast<id_t>(::gettid());
+  errno = 0;
+  const int nice = ::getpriority(PRIO_PROCESS, self);
+  if (errno != 0) return false;
+  if (nice == kNicest) {
+    return set_sched_class(SchedClass::kIdle).has_value() &&
            set_sched_class(SchedClass::kOther).has_value();
-  }).join();
-  return left;
+  }
+  return ::setpriority(PRIO_PROCESS, self, nice + 1) == 0 &&
+         ::setpriority(PRIO_PROCESS, self, nice) == 0;
+}
+
+}  // namespace
+
+bool may_leave_idle_class() {
+  bool may = false;
+  quiet_thread([&may] { may = try_nicer(); }).join();
+  return may;
 }
 
 std::optional<int> last_cpu(base::Tid task) {
