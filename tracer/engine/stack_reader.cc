@@ -22,14 +22,26 @@ bool is_blocked(const model::Thread& thread) {
   return alive && thread.wait.kind != model::WaitKind::kRunning;
 }
 
+// Threads of a pool stand at one place, by the thousand.
+model::Stack shared(std::vector<model::NativeFrame> frames,
+                    std::map<std::vector<std::uint64_t>, model::Stack>& known) {
+  std::vector<std::uint64_t> places;
+  places.reserve(frames.size());
+  for (const model::NativeFrame& frame : frames) places.push_back(frame.pc);
+  const auto [at, added] = known.try_emplace(std::move(places));
+  if (added || at->second.frames() != frames) at->second = std::move(frames);
+  return at->second;
+}
+
 void add_native(model::Process& process, const std::shared_ptr<unwind::ElfFiles>& files,
                 bool may_stop) {
   unwind::NativeStacks stacks{process.pid, files, may_stop};
+  std::map<std::vector<std::uint64_t>, model::Stack> known;
   for (model::Thread& thread : process.threads) {
     const bool stops = may_stop && thread.state == 'R';
     if (!is_blocked(thread) && !stops) continue;
     unwind::StackResult result = stacks.stack(thread.tid);
-    thread.stack = std::move(result.frames);
+    thread.stack = shared(std::move(result.frames), known);
     thread.stack_note = std::move(result.note);
   }
 }

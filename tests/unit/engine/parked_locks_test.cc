@@ -103,7 +103,7 @@ TEST_F(ParkedLocksTest, WithoutTheMutexWhoDependsOnTheThreadIsNoProof) {
 
 TEST_F(ParkedLocksTest, AWordOnTheStackAloneProvesNothing) {
   has_mutex(kMutexB, 43, 43, kInherits);
-  process_.threads[0].stack[1].function = "sem_wait";
+  process_.threads[0].stack.edit()[1].function = "sem_wait";
   EXPECT_EQ(named({kMutexB}).role, OnFutex::Role::kUnknown);
 }
 

@@ -63,7 +63,7 @@ TEST(MergedStack, TwoStacksThatDoNotFitAreToldOneAfterTheOther) {
 
 TEST(MergedStack, AStrippedInterpreterIsKnownByItsFile) {
   model::Thread thread = callback();
-  for (model::NativeFrame& frame : thread.stack) frame.function.clear();
+  for (model::NativeFrame& frame : thread.stack.edit()) frame.function.clear();
   const auto lines = stack_lines(thread, NativeFrames::kMerged);
   ASSERT_EQ(lines.size(), 5U);
   EXPECT_THAT(lines[0], HasSubstr("libc.so.6"));
