@@ -23,11 +23,11 @@ import tempfile
 
 from bench_figures import measured_figures, print_figures
 from bench_runs import Cleaner, RunFailed, Runner, read_text
+from bench_tables import machine_line, markdown, print_table, print_targets
 from bench_workloads import FAST_IDLE, MODES, TARGETS, WORKLOADS, prepare
 
 SCHEMA = "stucktrace.bench/1"
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-COLUMNS = "%-9s %-14s %9s %19s %9s %15s %10s %9s %8s %8s"
 
 
 def say(text):
@@ -198,59 +198,6 @@ def judge(results):
     return judged
 
 
-# ---- the table ----------------------------------------------------------------------------------
-
-def number(value, form):
-    return "-" if value is None else form % value
-
-
-def against(row):
-    ratio = row["strace_ratio"]
-    if ratio is None or row["mode"].startswith("strace") and row["mode"] == row["strace_mode"]:
-        return "-"
-    if ratio >= 1:
-        return "%.1fx faster" % ratio
-    return "%.1fx slower" % (1 / ratio) if ratio < 0.95 else "1.0x"
-
-
-def per_stop(row):
-    cost = row["us_per_stop"]
-    return "< 0" if cost is not None and cost < 0 else number(cost, "%.2f")
-
-
-def spread(row):
-    if not row["seconds"]:
-        return "-"
-    return "%.3f..%.3f" % (min(row["seconds"]), max(row["seconds"]))
-
-
-def print_table(results):
-    print(COLUMNS % ("workload", "mode", "median s", "min..max s", "x native", "against strace",
-                     "stops", "stops/s", "us/stop", "peak MiB"))
-    for result in results:
-        print("-" * 119)
-        for position, row in enumerate(result["modes"]):
-            mark = "~" if row["stops_estimated"] else ""
-            print(COLUMNS % (
-                result["name"] if position == 0 else "", row["mode"],
-                number(row["median"], "%.3f"), spread(row), number(row["native_ratio"], "%.2f"),
-                against(row), mark + number(row["stops"], "%d"),
-                number(row["stops_per_second"], "%.0f"), per_stop(row),
-                number(row["peak_kib"] and row["peak_kib"] / 1024, "%.1f")))
-            if row["failures"]:
-                print("  %d FAILED: %s" % (len(row["failures"]), row["failures"][0][:100]))
-
-
-def print_targets(judged):
-    words = {"strace": "times faster than strace", "native": "times native", "peak": "MiB"}
-    if judged:
-        print("\ntargets")
-    for target in judged:
-        print("  %-6s %-9s %-10s %8.2f %s %g %s"
-              % ("met" if target["met"] else "MISSED", target["workload"], target["mode"],
-                 target["value"], target["relation"], target["limit"], words[target["kind"]]))
-
-
 # ---- from the outside ---------------------------------------------------------------------------
 
 def chosen(text, all_items, what):
@@ -300,6 +247,7 @@ def parse_arguments():
     parser.add_argument("--modes", default="")
     parser.add_argument("--json", type=pathlib.Path, default=ROOT / "build/bench.json")
     parser.add_argument("--fast-idle", action="store_true")
+    parser.add_argument("--markdown", type=pathlib.Path)
     parser.add_argument("--figures", action="store_true")
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
@@ -365,16 +313,15 @@ def main():
     report["workloads"] = results
     report["targets"] = judge(results)
     report["figures"] = figures
-    about = report["machine"]
-    print("%s, %d CPUs, %s, %s; load before: %.1f" % (
-        about["cpu"], about["cores"], about["kernel"],
-        about["virtualisation"] or "virtualisation unknown", report["load_before"]))
+    print("%s; load before: %.1f" % (machine_line(report), report["load_before"]))
     print_table(results)
     print_targets(report["targets"])
     print_figures(figures)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(report, indent=1) + "\n")
     say("raw times: %s" % arguments.json)
+    if arguments.markdown:
+        arguments.markdown.write_text(markdown(report))
     failed = any(row["failures"] for result in results for row in result["modes"])
     failed = failed or any(figure["failures"] for figure in figures)
     return 1 if failed else 0
