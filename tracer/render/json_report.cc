@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "tracer/render/calm.h"
 #include "tracer/render/finding_json.h"
 #include "tracer/render/finding_scope.h"
+#include "tracer/render/json_text.h"
 #include "tracer/render/sight.h"
 #include "tracer/render/thread_groups.h"
 #include "tracer/render/wall_time.h"
@@ -161,8 +163,8 @@ Json wait_json(const model::Thread& thread) {
   Json on = Json::array();
   for (const model::WaitOn& each : wait.on) on.push_back(std::visit(OnJson{}, each));
   return {{"kind", to_string(wait.kind)},
-          {"syscall", syscall},
-          {"args", args},
+          {"syscall", std::move(syscall)},
+          {"args", std::move(args)},
           {"call", thread.call_text},
           {"resource", maybe_id(only_resource(wait))},
           {"timeout_ms", maybe_ms(wait.timeout)},
@@ -170,7 +172,7 @@ Json wait_json(const model::Thread& thread) {
           {"polling", wait.polling},
           {"polling_text", wait.polling_text},
           {"inferred", wait.inferred},
-          {"on", on}};
+          {"on", std::move(on)}};
 }
 
 // ---- processes ----------------------------------------------------------------------------------
@@ -222,61 +224,96 @@ Json interpreter_json(const std::optional<model::Interpreter>& interpreter) {
 
 using Verdicts = std::map<base::Tid, model::ThreadVerdict>;
 
-Json thread_json(const model::Thread& thread, const Report& report, const Verdicts& verdicts) {
-  Json stack = Json::array();
-  for (const model::NativeFrame& frame : thread.stack) {
-    stack.push_back({{"pc", hex(frame.pc)},
-                     {"function", frame.function},
-                     {"module", frame.module},
-                     {"offset", hex(frame.offset)},
-                     {"file", frame.file},
-                     {"line", frame.line}});
+// The frames of one process as text. Threads of a pool stand in the same places, and a frame is
+// made into text once.
+class FrameTexts {
+ public:
+  std::string list(const std::vector<model::NativeFrame>& stack) {
+    JsonList frames;
+    for (const model::NativeFrame& frame : stack) frames.add_text(text(frame));
+    return std::move(frames).text();
   }
+
+ private:
+  using Known = std::pair<model::NativeFrame, std::string>;
+
+  const std::string& text(const model::NativeFrame& frame) {
+    const auto [at, is_new] = known_.try_emplace(frame.pc);
+    Known& known = at->second;
+    if (is_new || !same(known.first, frame)) known = {frame, json_text(json(frame))};
+    return known.second;
+  }
+
+  static bool same(const model::NativeFrame& one, const model::NativeFrame& other) {
+    return one.pc == other.pc && one.offset == other.offset && one.line == other.line &&
+           one.function == other.function && one.module == other.module && one.file == other.file;
+  }
+
+  static Json json(const model::NativeFrame& frame) {
+    return {{"pc", hex(frame.pc)},         {"function", frame.function}, {"module", frame.module},
+            {"offset", hex(frame.offset)}, {"file", frame.file},         {"line", frame.line}};
+  }
+
+  std::unordered_map<std::uint64_t, Known> known_;
+};
+
+std::string thread_text(const model::Thread& thread, const Report& report, const Verdicts& verdicts,
+                        FrameTexts& frames) {
   const auto verdict = verdicts.find(thread.tid);
   std::optional<base::Nanoseconds> since;
   if (thread.waiting_since) since = report.snapshot->taken_at - *thread.waiting_since;
-  return {{"tid", thread.tid.value()},
-          {"comm", thread.comm},
-          {"name", thread.name},
-          {"state", std::string(1, thread.state)},
-          {"verdict", verdict == verdicts.end() ? Json(nullptr) : Json(to_string(verdict->second))},
-          {"since_ms", maybe_ms(since)},
-          {"wait", wait_json(thread)},
-          {"wchan", thread.wchan},
-          {"stack", stack},
-          {"python", frames_json(thread.python)},
-          {"awaited_end", awaited_json(thread.awaited_end)},
-          {"runtime_deadline_ms", maybe_ms(thread.runtime_deadline)},
-          {"stack_note", thread.stack_note}};
+  JsonMembers out;
+  out.add("tid", thread.tid.value());
+  out.add("comm", thread.comm);
+  out.add("name", thread.name);
+  out.add("state", std::string(1, thread.state));
+  out.add("verdict", verdict == verdicts.end() ? Json(nullptr) : Json(to_string(verdict->second)));
+  out.add("since_ms", maybe_ms(since));
+  out.add("wait", wait_json(thread));
+  out.add("wchan", thread.wchan);
+  out.add_text("stack", frames.list(thread.stack));
+  out.add("python", frames_json(thread.python));
+  out.add("awaited_end", awaited_json(thread.awaited_end));
+  out.add("runtime_deadline_ms", maybe_ms(thread.runtime_deadline));
+  out.add("stack_note", thread.stack_note);
+  return std::move(out).text();
 }
 
-Json processes_json(const Report& report) {
-  Json list = Json::array();
-  if (!report.snapshot) return list;
+std::string threads_text(const model::Process& process, const Report& report,
+                         const Verdicts& verdicts) {
+  JsonList threads;
+  FrameTexts frames;
+  for (const model::Thread& thread : process.threads) {
+    threads.add_text(thread_text(thread, report, verdicts, frames));
+  }
+  return std::move(threads).text();
+}
+
+std::string processes_text(const Report& report) {
+  JsonList list;
+  if (!report.snapshot) return std::move(list).text();
   Verdicts verdicts;
   for (const model::ThreadAssessment& each : report.diagnosis.threads) {
     verdicts[each.tid] = each.verdict;
   }
   for (const model::Process& process : report.snapshot->processes) {
-    Json threads = Json::array();
-    for (const model::Thread& thread : process.threads) {
-      threads.push_back(thread_json(thread, report, verdicts));
-    }
-    list.push_back({{"pid", process.pid.value()},
-                    {"ppid", process.parent.value()},
-                    {"ns_pids", process.ns_pids},
-                    {"start_time", process.start_time},
-                    {"uid", process.uid},
-                    {"comm", process.comm},
-                    {"exe", process.exe},
-                    {"cmdline", process.argv},
-                    {"state", std::string(1, process.state)},
-                    {"role", process.role},
-                    {"in_tree", process.in_tree},
-                    {"interpreter", interpreter_json(process.interpreter)},
-                    {"threads", threads}});
+    JsonMembers out;
+    out.add("pid", process.pid.value());
+    out.add("ppid", process.parent.value());
+    out.add("ns_pids", process.ns_pids);
+    out.add("start_time", process.start_time);
+    out.add("uid", process.uid);
+    out.add("comm", process.comm);
+    out.add("exe", process.exe);
+    out.add("cmdline", process.argv);
+    out.add("state", std::string(1, process.state));
+    out.add("role", process.role);
+    out.add("in_tree", process.in_tree);
+    out.add("interpreter", interpreter_json(process.interpreter));
+    out.add_text("threads", threads_text(process, report, verdicts));
+    list.add_text(std::move(out).text());
   }
-  return list;
+  return std::move(list).text();
 }
 
 // ---- resources ----------------------------------------------------------------------------------
@@ -438,21 +475,22 @@ std::string json_report(const Report& report) {
   for (const model::FindingRecord& record : report.history) {
     history.push_back(record_json(record, report));
   }
-  Json out = {{"schema", "stucktrace.report/1"},
-              {"tool", {{"name", "stucktrace"}, {"version", report.tool_version}}},
-              {"taken_at", iso_time(report.taken_wall)},
-              {"host", {{"system", report.host}}},
-              {"look", look_json(report.look)},
-              {"could_not_see", unseen_sentences(report)},
-              {"ways_in", report.ways_in},
-              {"trees", trees_json(report)},
-              {"processes", processes_json(report)},
-              {"resources", std::move(resources)},
-              {"edges", std::move(edges)},
-              {"findings", std::move(findings)},
-              {"history", std::move(history)}};
-  if (report.ended) out["ended"] = ended_json(*report.ended);
-  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+  JsonMembers out;
+  out.add("schema", "stucktrace.report/1");
+  out.add("tool", {{"name", "stucktrace"}, {"version", report.tool_version}});
+  out.add("taken_at", iso_time(report.taken_wall));
+  out.add("host", {{"system", report.host}});
+  out.add("look", look_json(report.look));
+  out.add("could_not_see", unseen_sentences(report));
+  out.add("ways_in", report.ways_in);
+  out.add("trees", trees_json(report));
+  out.add_text("processes", processes_text(report));
+  out.add("resources", resources);
+  out.add("edges", edges);
+  out.add("findings", findings);
+  out.add("history", history);
+  if (report.ended) out.add("ended", ended_json(*report.ended));
+  return std::move(out).text();
 }
 
 }  // namespace stucktrace::render
