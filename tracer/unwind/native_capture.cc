@@ -28,6 +28,13 @@ base::Result<ThreadWatch> ThreadWatch::open(base::Pid pid, base::Tid tid) {
   };
   base::UniqueFd syscall = open_one("syscall");
   if (!syscall.valid()) return base::system_error("open syscall", base::Errno::last(), tid);
+  if (base::UniqueFd counted = open_one("schedstat"); counted.valid()) {
+    std::array<char, 128> line;
+    const auto text = read_all(counted, line, "read schedstat", tid);
+    if (text && !text->empty() && *text != "0 0 0\n") {
+      return ThreadWatch(tid, std::move(syscall), std::move(counted));
+    }
+  }
   base::UniqueFd status = open_one("status");
   if (!status.valid()) return base::system_error("open status", base::Errno::last(), tid);
   return ThreadWatch(tid, std::move(syscall), std::move(status));
@@ -35,17 +42,19 @@ base::Result<ThreadWatch> ThreadWatch::open(base::Pid pid, base::Tid tid) {
 
 base::Result<StandingPoint> ThreadWatch::read() const {
   std::array<char, 512> line;
-  std::array<char, 8192> status;
+  std::array<char, 8192> turns;
   StandingPoint result;
-  // The counters last: they close the interval that the line opens.
+  // The turns last: they close the interval that the line opens.
   const auto call = read_all(syscall_, line, "read syscall", tid_);
   if (!call) return base::Failure(call.error());
   result.syscall_text = *call;
-  const auto text = read_all(status_, status, "read status", tid_);
+  const auto text = read_all(turns_, turns, "read turns", tid_);
   if (!text) return base::Failure(text.error());
-  if (const std::size_t from = text->find("\nvoluntary_ctxt_switches:");
-      from != std::string_view::npos) {
-    result.switches = text->substr(from);
+  const std::size_t from = text->find("\nvoluntary_ctxt_switches:");
+  if (from != std::string_view::npos) {
+    result.turns = text->substr(from);
+  } else if (!text->starts_with("Name:")) {
+    result.turns = *text;
   }
   auto parsed = kernel::parse_syscall(result.syscall_text);
   if (!parsed) return base::Failure(parsed.error());

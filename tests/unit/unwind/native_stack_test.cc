@@ -393,11 +393,11 @@ TEST(NativeStack, AgreesWithEuStack) {
 TEST(NativeCapture, AMoveIsSeenByTheCountersAlone) {
   StandingPoint first;
   first.syscall_text = "0 0x3 0x1 0x1 0x0 0x0 0x0 0x7ffc00000000 0x7f0000000000\n";
-  first.switches = "\nvoluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t1\n";
+  first.turns = "\nvoluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t1\n";
   first.at = model::SyscallLine{};
   StandingPoint second = first;
   EXPECT_TRUE(second.unmoved_since(first));
-  second.switches = "\nvoluntary_ctxt_switches:\t6\nnonvoluntary_ctxt_switches:\t1\n";
+  second.turns = "\nvoluntary_ctxt_switches:\t6\nnonvoluntary_ctxt_switches:\t1\n";
   EXPECT_FALSE(second.unmoved_since(first));
   second = first;
   second.syscall_text[0] = '1';
@@ -406,7 +406,7 @@ TEST(NativeCapture, AMoveIsSeenByTheCountersAlone) {
   second.at.reset();
   EXPECT_FALSE(second.unmoved_since(first));
   // Without counters nothing is proven.
-  first.switches.clear();
+  first.turns.clear();
   EXPECT_FALSE(first.unmoved_since(first));
 }
 
@@ -425,7 +425,7 @@ TEST(NativeCapture, AThreadThatWokeAndBlockedAgainHasMoved) {
   ASSERT_TRUE(eventually([&] {
     const auto now = watch->read();
     return now && now->at && now->syscall_text == before->syscall_text &&
-           now->switches != before->switches;
+           now->turns != before->turns;
   }));
   const auto after = watch->read();
   ASSERT_TRUE(after);
