@@ -122,6 +122,7 @@ class Python(Case):
                          (feeder["tid"], "QueueFeederThread", "join"))
         on = leaving["wait"]["on"][0]
         self.assertEqual((on["role"], on["owner"]), ("join", feeder["tid"]))
+        self.assertEqual(leaving["wait"]["kind"], "thread-join")
         edges = [edge for edge in self.report["edges"] if edge["from"] == child["pid"]]
         self.assertEqual([edge["to"] for edge in edges], [[feeder["tid"]]])
 

@@ -4,6 +4,8 @@
 #include <variant>
 #include <vector>
 
+#include "tracer/model/wait_kind.h"
+
 namespace stucktrace::cli {
 namespace {
 
@@ -14,7 +16,7 @@ using model::Thread;
 bool unmoved(const Thread& then, const Thread& now) {
   return then.tid == now.tid && then.start_time == now.start_time && then.state == now.state &&
          then.counters == now.counters && now.wait.kind != model::WaitKind::kRunning &&
-         then.wait.kind == now.wait.kind;
+         model::same_sleep(then.wait.kind, now.wait.kind);
 }
 
 bool owners_in(const Snapshot& look, const Thread& thread) {
@@ -67,7 +69,10 @@ bool carry_stacks(const Snapshot& then, Snapshot& now) {
       to.awaited_end = from.awaited_end;
       if (from.runtime_deadline) to.runtime_deadline = *from.runtime_deadline - passed;
       // Who holds an interpreter's lock was read with the stacks.
-      if (to.wait.kind == model::WaitKind::kFutex && !names_owner(to)) to.wait.on = from.wait.on;
+      if (to.wait.kind == model::WaitKind::kFutex && !names_owner(to)) {
+        to.wait.kind = from.wait.kind;
+        to.wait.on = from.wait.on;
+      }
     }
   }
   return true;

@@ -8,6 +8,7 @@
 #include "syscalls/io.h"
 #include "tracer/base/text.h"
 #include "tracer/diagnose/phases.h"
+#include "tracer/model/wait_kind.h"
 
 namespace stucktrace::diagnose {
 namespace {
@@ -129,14 +130,15 @@ std::optional<ChildPoll> child_poll(const model::Snapshot& now, base::Pid pid,
 }
 
 bool same_kind_of_call(const model::Thread& a, const model::Thread& b) {
-  if (a.wait.kind != b.wait.kind || a.wait.on.size() != b.wait.on.size()) return false;
+  if (!model::same_sleep(a.wait.kind, b.wait.kind)) return false;
+  if (a.wait.on.size() != b.wait.on.size()) return false;
   if (!a.syscall || !b.syscall) return a.syscall.has_value() == b.syscall.has_value();
   return a.syscall->call.number == b.syscall->call.number &&
          a.syscall->call.args[0] == b.syscall->call.args[0];
 }
 
 bool same_call(const model::Thread& a, const model::Thread& b) {
-  if (a.wait.kind != b.wait.kind) return false;
+  if (!model::same_sleep(a.wait.kind, b.wait.kind)) return false;
   if (!a.syscall || !b.syscall) return a.syscall.has_value() == b.syscall.has_value();
   return a.syscall->call.number == b.syscall->call.number &&
          a.syscall->call.args == b.syscall->call.args;

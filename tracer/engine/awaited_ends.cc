@@ -88,6 +88,7 @@ void name_end(std::span<model::Process* const> processes, const RuntimeThreads& 
   named.thread = target->tid;
   if (model::OnFutex* on = only_futex(thread)) {
     if (!sleeps_for(thread, *on, end)) return;
+    thread.wait.kind = model::WaitKind::kThreadJoin;
     on->role = model::OnFutex::Role::kJoin;
     on->owner = target->tid;
     on->owner_alive = true;

@@ -7,6 +7,7 @@
 #include <span>
 #include <tuple>
 
+#include "tracer/model/wait_kind.h"
 #include "tracer/render/escape.h"
 #include "tracer/render/wait_text.h"
 
@@ -60,7 +61,8 @@ std::string short_wait(const Thread& thread) {
 // Two looks that give the same key saw one and the same wait. A polling loop moves all the time.
 std::string key_of(const Thread& thread) {
   const auto& wait = thread.wait;
-  std::string key = fmt::format("{}", static_cast<int>(wait.kind));
+  const auto kind = model::as_seen_without_frames(wait.kind);
+  std::string key = fmt::format("{}", static_cast<int>(kind));
   if (wait.polling) return key + " polls " + wait.polling_text;
   const auto& counters = thread.counters;
   return fmt::format("{} {} {} {} {}", key, thread.state, counters.voluntary_switches,

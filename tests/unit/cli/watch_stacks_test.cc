@@ -29,7 +29,10 @@ SnapshotBuilder blocked_pair() {
 SnapshotBuilder with_stacks(SnapshotBuilder tree) {
   tree.thread(10).name("MainThread").python("join", "threading.py", 7).native("futex_wait");
   tree.thread(10).runtime_deadline(9s);
-  auto& futex = std::get<model::OnFutex>(tree.thread(10).get().wait.on[0]);
+  model::Wait& wait = tree.thread(10).get().wait;
+  wait.kind = model::WaitKind::kThreadJoin;
+  auto& futex = std::get<model::OnFutex>(wait.on[0]);
+  futex.role = model::OnFutex::Role::kJoin;
   futex.owner = Tid{11};
   futex.owner_alive = true;
   return tree;
@@ -48,6 +51,7 @@ TEST(CarryStacks, WhatHasNotMovedHasTheStackItHad) {
   EXPECT_EQ(main_of(now).python[0].line, 7);
   ASSERT_EQ(main_of(now).stack.size(), 1U);
   EXPECT_EQ(main_of(now).runtime_deadline, 7s) << "two seconds nearer";
+  EXPECT_EQ(main_of(now).wait.kind, model::WaitKind::kThreadJoin);
   EXPECT_EQ(std::get<model::OnFutex>(main_of(now).wait.on[0]).owner, Tid{11});
 }
 

@@ -55,6 +55,19 @@ TEST(Closure, AWriterNeverReleasesItself) {
   EXPECT_TRUE(knots(built.graph, NodeSet(built.graph.size(), true)).empty());
 }
 
+TEST(Closure, AJoinThatTheFirstLookSawAsAFutexHasNotMoved) {
+  SnapshotBuilder tree;
+  tree.process(10, "app").thread(11);
+  tree.thread(10).joins(11);
+  tree.thread(11).joins(10);
+  Built built(tree);
+  for (model::Thread& thread : built.samples.before.processes[0].threads) {
+    thread.wait.kind = model::WaitKind::kFutex;
+  }
+  const Graph graph{Samples{built.samples.before, built.samples.now, nullptr}};
+  EXPECT_THAT(stuck_tids(graph, Ignore::kNothing), ElementsAre(10, 11));
+}
+
 TEST(Closure, KnotsAndShortestCycles) {
   SnapshotBuilder tree;
   tree.process(10, "app").thread(11).thread(12).thread(13).thread(14);

@@ -76,6 +76,7 @@ class JoinOf : public AwaitedEnds {
 TEST_F(JoinOf, AThreadBecomesAKnownEdge) {
   sleeps(one.threads[0], kWord);
   name();
+  EXPECT_EQ(one.threads[0].wait.kind, model::WaitKind::kThreadJoin);
   const auto& on = std::get<model::OnFutex>(one.threads[0].wait.on.front());
   EXPECT_EQ(on.role, Role::kJoin);
   EXPECT_EQ(on.owner, base::Tid{11});
@@ -89,6 +90,7 @@ TEST_F(JoinOf, AThreadBecomesAKnownEdge) {
 TEST_F(JoinOf, AnotherWordIsAnotherWait) {
   sleeps(one.threads[0], kWord + 8);
   name();
+  EXPECT_EQ(one.threads[0].wait.kind, model::WaitKind::kFutex);
   EXPECT_EQ(std::get<model::OnFutex>(one.threads[0].wait.on.front()).role, Role::kUnknown);
   EXPECT_FALSE(one.threads[0].awaited_end);
 }
