@@ -33,12 +33,20 @@ struct Look {
   base::Pid pid;
   const kernel::Procfs& procfs;
   PageCopies& pages;
+  const PythonObjects& objects;
   PythonStacks& stacks;
   PythonLocks& locks;
   PythonAwaited& awaited;
   const std::map<base::Tid, std::uint64_t>& futex_waits;
   const PythonLayout& layout;
   bool same_clock = true;  // CLOCK_MONOTONIC means the same there as here
+
+  // What is read from here on is as it is now, texts of code and names of types included.
+  void forget() const {
+    pages.forget();
+    objects.forget_types();
+    stacks.forget();
+  }
 };
 
 struct Subject {
@@ -66,6 +74,15 @@ bool same_calls(std::span<const PythonLink> one, std::span<const PythonLink> oth
   if (one.size() != other.size() || one.empty()) return false;
   return one[0].frame == other[0].frame && one[0].code == other[0].code &&
          std::ranges::equal(one.subspan(1), other.subspan(1));
+}
+
+// Equal but for the innermost line.
+bool same_functions(std::span<const model::PythonFrame> one,
+                    std::span<const model::PythonFrame> other) {
+  const auto same = [&](const model::PythonFrame& a, const model::PythonFrame& b) {
+    return a.function == b.function && a.file == b.file && (a.line == b.line || &a == &one[0]);
+  };
+  return std::ranges::equal(one, other, same);
 }
 
 std::optional<base::Nanoseconds> remaining(const Look& look, double deadline) {
@@ -116,32 +133,36 @@ void read_locks(const Look& look, const PythonThread& thread, Reading& reading) 
 }
 
 // For a thread that runs: frames and deadline as of one of two passes in quick succession, if the
-// calls it is in were the same in both; else nothing.
+// calls it is in were the same in both; else nothing. Nothing keeps its code from being freed, and
+// other code from coming to lie there: what is said of it must be the same, too.
 void read_running(const Look& look, Subject& subject) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    look.pages.forget();
+    look.forget();
     auto reading = read_once(look, subject);
-    look.pages.forget();
+    look.forget();
     const auto again = look.stacks.chain(subject.state);
     if (!reading || !again) continue;
     if (*again != reading->chain && !same_calls(*again, reading->chain)) continue;
+    const auto frames = look.stacks.describe(*again);
+    if (!frames || !same_functions(*frames, reading->frames)) continue;
     accept(look, *reading, subject.thread);
     return;
   }
 }
 
 // Reads every thread twice. One that was not on a CPU from before the first pass until after the
-// second, and has the same frames in both, was read as it is; the others one by one.
+// second, and has the same frames in both, was read as it is: its frames have held their code all
+// the while. The others are read one by one.
 void read_batch(const Look& look, std::span<Subject> subjects) {
   std::vector<std::optional<Reading>> readings;
   std::vector<std::string> before;
   for (const Subject& subject : subjects) before.push_back(progress(look, subject.thread.tid));
-  look.pages.forget();
+  look.forget();
   for (const Subject& subject : subjects) {
     readings.push_back(read_once(look, subject));
     if (readings.back()) read_locks(look, subject.thread, *readings.back());
   }
-  look.pages.forget();
+  look.forget();
   std::vector<bool> stood(subjects.size());
   for (std::size_t index = 0; index < subjects.size(); ++index) {
     if (!readings[index]) continue;
@@ -210,11 +231,12 @@ void sort_threads(std::vector<PythonThread>& threads, base::Pid pid) {
 }
 
 // Tasks that are the same in two readings; in between the loop may have gone round.
-void read_tasks(PageCopies& pages, PythonTasks& tasks, std::uint64_t interpreter,
+void read_tasks(const Look& look, PythonTasks& tasks, std::uint64_t interpreter,
                 std::span<const Subject> subjects, model::Interpreter& into) {
+  look.forget();
   PythonTasks::All before = tasks.read(interpreter);
   if (before.tasks.empty() && before.more == 0) return;
-  pages.forget();
+  look.forget();
   const PythonTasks::All after = tasks.read(interpreter);
   std::map<std::uint64_t, const PythonTaskState*> again;
   for (const PythonTaskState& state : after.tasks) again.emplace(state.address, &state);
@@ -307,9 +329,8 @@ base::Result<PythonProcess> read_python(base::Pid pid,
   PythonStacks stacks{objects};
   PythonLocks locks{objects};
   PythonAwaited awaited{objects, stacks};
-  const Look look{pid,         procfs,        pages,
-                  stacks,      locks,         awaited,
-                  futex_waits, build->layout, in_same_time_namespace(procfs, pid)};
+  const Look look{pid,   procfs,  pages,       objects,       stacks,
+                  locks, awaited, futex_waits, build->layout, in_same_time_namespace(procfs, pid)};
   std::vector<Subject> subjects;
   for (const std::uint64_t interpreter : interpreters) {
     const auto states = list_python_threads(objects, images, interpreter);
@@ -338,7 +359,7 @@ base::Result<PythonProcess> read_python(base::Pid pid,
   drop_moving_owners(subjects);
   for (const std::uint64_t interpreter : interpreters) {
     PythonTasks tasks{objects, stacks};
-    read_tasks(pages, tasks, interpreter, subjects, result.interpreter);
+    read_tasks(look, tasks, interpreter, subjects, result.interpreter);
   }
   sort_tasks(result.interpreter.tasks);
   pages.forget();

@@ -35,6 +35,10 @@ class PythonObjects {
   // The same for a type object's address.
   const std::string& name_of_type(std::uint64_t type) const;
 
+  // Names of types are read anew from here on: one made by the program may be gone, with another in
+  // its place.
+  void forget_types() const { type_names_.clear(); }
+
   // A str (2.7: str as it is, or unicode) as UTF-8, cut at kMaxPythonText characters.
   std::optional<std::string> text(std::uint64_t object) const;
   // A bytes object (2.7: str) of at most `limit` bytes; a longer one gives nullopt.
@@ -70,7 +74,7 @@ class PythonObjects {
   const syscalls::RemoteMemory& memory_;
   const PythonLayout& layout_;
   std::size_t unicode_width_;
-  // By address of the type object: types outlive the few milliseconds of a look.
+  // By address of the type object, since forget_types().
   mutable std::unordered_map<std::uint64_t, std::string> type_names_;
 };
 

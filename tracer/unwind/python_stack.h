@@ -39,6 +39,10 @@ class PythonStacks {
   // The object in a frame's local variable; 0: it has no such variable, or nothing is in it yet.
   std::uint64_t local(const PythonLink& link, std::string_view variable);
 
+  // Code objects are read anew from here on. One that no sleeping thread has held since it was read
+  // may be gone, with another in its place.
+  void forget() { codes_.clear(); }
+
   // The deadline kept by the innermost standard-library function that waits until a point in time:
   // seconds on the clock that the version's time-outs use (time.time() for 2.x, time.monotonic()).
   std::optional<double> deadline(std::span<const PythonLink> chain);
@@ -60,7 +64,7 @@ class PythonStacks {
 
   const PythonObjects& objects_;
   const PythonLayout& layout_;
-  // By address: code objects outlive the few milliseconds of a look.
+  // By address, since forget().
   std::unordered_map<std::uint64_t, Code> codes_;
 };
 

@@ -90,6 +90,36 @@ TEST_P(PythonFrames, InnermostFirstWithNamesFilesAndLines) {
   EXPECT_EQ((*frames)[1].line, 860);
 }
 
+TEST_P(PythonFrames, OtherCodeInTheSamePlaceIsReadAnew) {
+  const auto place = code("first", "/lib/one.py", 10);
+  const std::uint64_t state = thread(frame(place, 20, 0));
+  const auto chain = stacks.chain(state);
+  ASSERT_TRUE(chain);
+  ASSERT_EQ(stacks.describe(*chain)->front().function, "first");
+
+  fake.space.put(fake.at(place, fake.layout.code_name), fake.name("second"));
+  fake.space.put(fake.at(place, fake.layout.code_filename), fake.name("/lib/two.py"));
+  fake.space.put(fake.at(place, fake.layout.code_first_line), 20);
+  stacks.forget();
+  const auto frames = stacks.describe(*chain);
+  ASSERT_TRUE(frames);
+  EXPECT_EQ(frames->front().function, "second");
+  EXPECT_EQ(frames->front().file, "/lib/two.py");
+  EXPECT_EQ(frames->front().line, 20);
+}
+
+TEST_P(PythonFrames, AnotherTypeInTheSamePlaceIsReadAnew) {
+  const auto place = code("first", "/lib/one.py", 10);
+  ASSERT_TRUE(objects.is_a(place, "code"));
+  constexpr std::string_view kOther = "list";
+  const std::uint64_t text = fake.space.allocate(kOther.size() + 1);
+  fake.space.put_bytes(text, kOther.data(), kOther.size());
+  fake.space.put(fake.at(fake.type("code"), fake.layout.type_name), text);
+  objects.forget_types();
+  EXPECT_TRUE(objects.is_a(place, "list"));
+  EXPECT_FALSE(stacks.chain(thread(frame(place, 20, 0))));
+}
+
 TEST_P(PythonFrames, ThreadWithoutFramesIsNoError) {
   const auto chain = stacks.chain(thread(0));
   ASSERT_TRUE(chain);
