@@ -267,5 +267,28 @@ class Degradation(Case):
             self.assertEqual(tree.end(), ("wrong 0", 0))
 
 
+class Look(Case):
+    """A look without permission to stop anything: threads that compute say what they noticed."""
+    LOOKS = 5
+
+    def stops(self, *options):
+        with Patient("longest_gap", 2) as target:
+            for _ in range(self.LOOKS if options else 0):
+                looked = stucktrace(*options, target.process.pid)
+                self.assertEqual(looked.returncode, 0, looked.stderr)
+            words, status = target.end()
+        self.assertEqual(status, 0)
+        self.assertRegex(words, r"^stops \d+ longest \d+$")
+        return int(words.split()[1])
+
+    def test_computing_threads_are_never_stopped(self):
+        self.assertEqual(self.stops(), 0)
+        self.assertEqual(self.stops("explain", "--stacks"), 0)
+        self.assertEqual(self.stops("explain", "--native"), 0)
+
+    def test_they_notice_where_it_is_allowed(self):
+        self.assertGreaterEqual(self.stops("explain", "--stacks", "--allow-stop"), 2 * self.LOOKS)
+
+
 if __name__ == "__main__":
     main()
