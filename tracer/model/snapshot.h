@@ -245,7 +245,7 @@ struct Interpreter {
   Known<base::Tid> gil_holder = unknown("not read");
   std::vector<PythonTask> tasks;
   std::size_t tasks_left_out = 0;  // more than are read, or changing meanwhile
-  std::string note;                // why there are no Python frames: "CPython 3.15.0: ..."
+  std::string note;                // what is not read of it, or why nothing: "CPython 3.15.0: ..."
 };
 
 struct OutputTail {  // last line of a regular-file stdout/stderr

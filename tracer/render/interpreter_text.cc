@@ -23,7 +23,7 @@ std::string thread_text(const model::Process& process, base::Tid tid) {
 }
 
 std::string facts(const model::Process& process, const model::Interpreter& interpreter) {
-  if (!interpreter.note.empty()) return terminal_text(interpreter.note, 200);
+  if (interpreter.version.empty()) return terminal_text(interpreter.note, 200);
   std::string text = "CPython " + terminal_text(interpreter.version, 40);
   if (interpreter.finalizing.value_or(false)) text += ", finalizing";
   if (!interpreter.gil_holder) {
@@ -33,6 +33,7 @@ std::string facts(const model::Process& process, const model::Interpreter& inter
   } else {
     text += fmt::format(", {} has the lock (GIL)", thread_text(process, *interpreter.gil_holder));
   }
+  if (!interpreter.note.empty()) text += "; " + terminal_text(interpreter.note, 200);
   return text;
 }
 

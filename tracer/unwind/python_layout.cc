@@ -16,8 +16,8 @@ constexpr PythonLayout kLayouts[] = {
 constexpr std::uint64_t kLargestInterpreter = 4u << 20;
 constexpr std::uint64_t kLargestObject = 4096;
 
-// Position of a field in struct _Py_DebugOffsets of 3.13, in 64-bit words after the cookie, and
-// the layout field it stands for. The struct may change between minor versions, not within one.
+// Position of a field in struct _Py_DebugOffsets, in 64-bit words after the cookie, and the layout
+// field it stands for. The struct may change between minor versions, not within one.
 struct Published {
   int word;
   int PythonLayout::* field;
@@ -61,6 +61,127 @@ constexpr Published kPublished313[] = {
     {69, &PythonLayout::text_ascii_data, kLargestObject},
 };
 
+constexpr Published kPublished314[] = {
+    {3, &PythonLayout::runtime_finalizing, kLargestInterpreter},
+    {4, &PythonLayout::runtime_interpreters, kLargestInterpreter},
+    {7, &PythonLayout::interp_next, kLargestInterpreter},
+    {8, &PythonLayout::interp_threads, kLargestInterpreter},
+    {14, &PythonLayout::interp_gil, kLargestInterpreter},
+    {23, &PythonLayout::thread_next, kLargestObject},
+    {24, &PythonLayout::thread_interp, kLargestObject},
+    {25, &PythonLayout::thread_frame, kLargestObject},
+    {26, &PythonLayout::thread_ident, kLargestObject},
+    {27, &PythonLayout::thread_native_id, kLargestObject},
+    {31, &PythonLayout::frame_previous, kLargestObject},
+    {32, &PythonLayout::frame_code, kLargestObject},
+    {33, &PythonLayout::frame_instruction, kLargestObject},
+    {34, &PythonLayout::frame_locals, kLargestObject},
+    {35, &PythonLayout::frame_owner, kLargestObject},
+    {39, &PythonLayout::code_filename, kLargestObject},
+    {40, &PythonLayout::code_name, kLargestObject},
+    {42, &PythonLayout::code_lines, kLargestObject},
+    {43, &PythonLayout::code_first_line, kLargestObject},
+    {45, &PythonLayout::code_variables, kLargestObject},
+    {47, &PythonLayout::code_instructions, kLargestObject},
+    {50, &PythonLayout::object_type, kLargestObject},
+    {52, &PythonLayout::type_name, kLargestObject},
+    {54, &PythonLayout::type_flags, kLargestObject},
+    {56, &PythonLayout::tuple_items, kLargestObject},
+    {57, &PythonLayout::object_size, kLargestObject},
+    {69, &PythonLayout::float_value, kLargestObject},
+    {75, &PythonLayout::bytes_data, kLargestObject},
+    {77, &PythonLayout::text_state, kLargestObject},
+    {78, &PythonLayout::text_length, kLargestObject},
+    {79, &PythonLayout::text_ascii_data, kLargestObject},
+};
+// What stands at some of the positions in every build with the GIL. A form with one word more or
+// less, or another kind of build, has something else there.
+struct Expected {
+  int word;
+  std::uint64_t value;
+};
+constexpr Expected kExpected314[] = {
+    {16, 0},                                  // gil enabled, of builds that can do without
+    {20, 0},  {37, 0},   {48, 0},             // bytecode of a thread's own, likewise
+    {49, 16}, {50, 8},                        // object
+    {52, 24}, {54, 168},                      // type
+    {57, 16}, {59, 24},  {60, 16},            // tuple, list
+    {69, 16}, {71, 16},  {72, 24},            // float, int
+    {74, 16}, {75, 32},                       // bytes
+    {76, 64}, {77, 32},  {78, 16}, {79, 40},  // str
+    {86, 0},  {87, 8},                        // node of a list
+};
+// A field must lie inside the struct whose size is published at `size`.
+struct Inside {
+  int size, first, last;
+};
+constexpr Inside kInside314[] = {{2, 3, 4},    {5, 6, 8},    {5, 11, 15}, {5, 17, 18},
+                                 {21, 22, 29}, {30, 31, 36}, {38, 39, 47}};
+
+constexpr std::string_view kCookie = "xdebugpy";
+
+class Words {
+ public:
+  explicit Words(std::span<const std::byte> head) : head_(head.subspan(kCookie.size())) {}
+  std::uint64_t operator[](int index) const {
+    std::uint64_t value = 0;
+    const std::size_t at = static_cast<std::size_t>(index) * sizeof value;
+    if (at + sizeof value <= head_.size()) std::memcpy(&value, head_.data() + at, sizeof value);
+    return value;
+  }
+
+ private:
+  std::span<const std::byte> head_;
+};
+
+bool take(const Words& words, std::span<const Published> all, PythonLayout& layout) {
+  for (const Published& published : all) {
+    const std::uint64_t value = words[published.word];
+    if (value > published.largest) return false;
+    layout.*published.field = static_cast<int>(value);
+  }
+  return true;
+}
+
+// Published from the start of the interpreter, for its own GIL; a sub-interpreter's may lie
+// elsewhere, so the table wants them from the start of the GIL.
+bool take_gil(const Words& words, int gil, PythonLayout& layout) {
+  const std::uint64_t locked = words[gil + 2] - words[gil], holder = words[gil + 3] - words[gil];
+  if (locked > kLargestObject || holder > kLargestObject) return false;
+  layout.gil_locked = static_cast<int>(locked);
+  layout.gil_holder = static_cast<int>(holder);
+  return true;
+}
+
+std::optional<PythonLayout> layout_313(const Words& words) {
+  PythonLayout layout = *find_python_layout(3, 13);
+  if (!take(words, kPublished313, layout) || !take_gil(words, 14, layout)) return std::nullopt;
+  return layout;
+}
+
+std::optional<PythonLayout> layout_314(const Words& words) {
+  // The form of publishing, and of text, was another one before.
+  constexpr std::uint64_t kFirstBeta = 0x030e00b1;
+  if (words[0] < kFirstBeta) return std::nullopt;
+  const bool as_expected = std::ranges::all_of(
+      kExpected314, [&](const Expected& one) { return words[one.word] == one.value; });
+  if (!as_expected) return std::nullopt;
+  for (const Inside& part : kInside314) {
+    for (int field = part.first; field <= part.last; ++field) {
+      if (words[field] >= words[part.size]) return std::nullopt;
+    }
+  }
+  PythonLayout layout;
+  layout.major = 3;
+  layout.minor = 14;
+  layout.frames_only = true;
+  if (!take(words, kPublished314, layout) || !take_gil(words, 15, layout)) return std::nullopt;
+  // A str with wider characters has them behind its UTF-8 form, one of a derived type a pointer to
+  // them there.
+  layout.text_compact_data = layout.text_pointer = static_cast<int>(words[76]) - 8;
+  return layout;
+}
+
 }  // namespace
 
 const PythonLayout* find_python_layout(int major, int minor) {
@@ -70,37 +191,24 @@ const PythonLayout* find_python_layout(int major, int minor) {
 }
 
 std::optional<PythonDebugOffsets> parse_python_debug_offsets(std::span<const std::byte> head) {
-  constexpr std::string_view kCookie = "xdebugpy";
   if (head.size() < kPythonDebugOffsetsSize) return std::nullopt;
   if (base::as_text(head.first(kCookie.size())) != kCookie) return std::nullopt;
-  const auto word = [&](int index) {
-    std::uint64_t value = 0;
-    const std::size_t at = kCookie.size() + static_cast<std::size_t>(index) * sizeof value;
-    if (at + sizeof value <= head.size()) std::memcpy(&value, head.data() + at, sizeof value);
-    return value;
-  };
+  const Words words{head};
   PythonDebugOffsets result;
-  result.hex_version = static_cast<std::uint32_t>(word(0));
-  result.free_threaded = word(1) != 0;
-  const int major = static_cast<int>(result.hex_version >> 24);
-  const int minor = static_cast<int>((result.hex_version >> 16) & 0xff);
-  const PythonLayout* known = find_python_layout(major, minor);
-  if (known == nullptr || major != 3 || minor != 13) return result;
-  PythonLayout layout = *known;
-  for (const Published& published : kPublished313) {
-    const std::uint64_t value = word(published.word);
-    if (value > published.largest) return result;
-    layout.*published.field = static_cast<int>(value);
+  result.hex_version = static_cast<std::uint32_t>(words[0]);
+  result.free_threaded = words[1] != 0;
+  if (result.free_threaded) return result;
+  constexpr std::uint32_t k313 = 0x030d, k314 = 0x030e;
+  switch (result.hex_version >> 16) {
+    case k313:
+      result.layout = layout_313(words);
+      break;
+    case k314:
+      result.layout = layout_314(words);
+      break;
+    default:
+      break;
   }
-  // Published from the start of the interpreter, for its own GIL; a sub-interpreter's may lie
-  // elsewhere, so the table wants them from the start of the GIL.
-  constexpr int kGil = 14, kGilLocked = 16, kGilHolder = 17;
-  const std::uint64_t locked = word(kGilLocked) - word(kGil),
-                      holder = word(kGilHolder) - word(kGil);
-  if (locked > kLargestObject || holder > kLargestObject) return result;
-  layout.gil_locked = static_cast<int>(locked);
-  layout.gil_holder = static_cast<int>(holder);
-  result.layout = layout;
   return result;
 }
 

@@ -59,8 +59,18 @@ struct PythonLayout {
   int frame_stack_top = -1;
   int task_loop = -1, task_waiter = -1, task_coroutine = -1, task_name = -1;
 
+  // Known from what the version publishes about itself alone: frames, and no more.
+  bool frames_only = false;
+
   int version() const { return major * 100 + minor; }
   bool has_interpreter_frames() const { return version() >= 311; }
+  // From 3.14 on the low bits of a reference in a frame tell how it is held; set together they say
+  // that it is a small integer and no object. 0 for that.
+  std::uint64_t untagged(std::uint64_t reference) const {
+    constexpr std::uint64_t kTags = 3;
+    if (version() < 314) return reference;
+    return (reference & kTags) == kTags ? 0 : reference & ~kTags;
+  }
 
   bool operator==(const PythonLayout&) const = default;
 };
@@ -68,15 +78,16 @@ struct PythonLayout {
 // nullptr: a version whose layout is not known.
 const PythonLayout* find_python_layout(int major, int minor);
 
-// What 3.13 publishes about itself at the head of _PyRuntime.
+// What 3.13 and later publish about themselves at the head of _PyRuntime.
 struct PythonDebugOffsets {
   std::uint32_t hex_version = 0;  // PY_VERSION_HEX
   bool free_threaded = false;
-  // The table's layout with every published offset in place of the table's own; nullopt where the
-  // published ones are not plausible or the version's form of publishing is not known.
+  // The table's layout with every published offset in place of the table's own, and for 3.14, which
+  // the table does not have, the published ones alone; nullopt where these are not plausible or the
+  // version's form of publishing is not known.
   std::optional<PythonLayout> layout;
 };
-inline constexpr std::size_t kPythonDebugOffsetsSize = 640;
+inline constexpr std::size_t kPythonDebugOffsetsSize = 768;
 
 // `head`: the first kPythonDebugOffsetsSize bytes of _PyRuntime. nullopt: it publishes nothing.
 std::optional<PythonDebugOffsets> parse_python_debug_offsets(std::span<const std::byte> head);

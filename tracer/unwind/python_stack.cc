@@ -16,8 +16,11 @@ constexpr std::size_t kMaxVariables = 4096;
 constexpr std::size_t kMaxSteps = kMaxPythonFrames * 4;
 
 // _PyInterpreterFrame.owner: 0 thread, 1 generator, 2 frame object, 3 an entry frame on the C
-// stack.
+// stack; in 3.14 that is 3 or 4.
 constexpr std::uint8_t kOwnedByCStack = 3;
+std::uint8_t last_owner(const PythonLayout& layout) {
+  return layout.version() >= 314 ? 4 : kOwnedByCStack;
+}
 
 // Standard-library functions that wait in a loop until a time they keep in a local.
 struct TimedWait {
@@ -59,7 +62,7 @@ std::optional<PythonLink> PythonStacks::link(const RemoteRecord& frame,
                                              std::uint64_t address) const {
   PythonLink result;
   result.frame = address;
-  result.code = frame.word(layout_.frame_code);
+  result.code = layout_.untagged(frame.word(layout_.frame_code));
   result.entry =
       !layout_.has_interpreter_frames() ||
       (layout_.frame_is_entry >= 0 && frame.at<std::uint8_t>(layout_.frame_is_entry) != 0);
@@ -109,8 +112,8 @@ std::optional<std::vector<PythonLink>> PythonStacks::chain(std::uint64_t thread_
     if (!frame) return std::nullopt;
     const auto owner =
         layout_.frame_owner < 0 ? std::uint8_t{0} : frame->at<std::uint8_t>(layout_.frame_owner);
-    if (owner > kOwnedByCStack) return std::nullopt;
-    if (owner != kOwnedByCStack) {
+    if (owner > last_owner(layout_)) return std::nullopt;
+    if (owner < kOwnedByCStack) {
       const auto one = link(*frame, at);
       if (!one) return std::nullopt;
       // A 3.11+ frame that has not reached its first traceable instruction is not on any traceback
@@ -181,7 +184,8 @@ std::uint64_t PythonStacks::local(const PythonLink& link, std::string_view varia
   if (!names) return 0;
   for (std::size_t index = 0; index < names->size(); ++index) {
     if (objects_.text((*names)[index]) != variable) continue;
-    return read_word(objects_.memory(), plus(link.frame, layout_.frame_locals) + 8 * index);
+    return layout_.untagged(
+        read_word(objects_.memory(), plus(link.frame, layout_.frame_locals) + 8 * index));
   }
   return 0;
 }

@@ -126,5 +126,15 @@ TEST(Interpreters, AnUnknownVersionIsSaid) {
               HasSubstr("P1 python3 (7): CPython 3.99.0: layout not known; native frames only"));
 }
 
+TEST(Interpreters, WhatOfAVersionIsNotReadIsSaidBesideTheRest) {
+  model::Interpreter interpreter;
+  interpreter.version = "3.14.2";
+  interpreter.gil_holder = base::Tid{8};
+  interpreter.note = "of CPython 3.14 only frames are read";
+  EXPECT_THAT(text_report(report_of(interpreter), {.stacks = true}),
+              HasSubstr("P1 python3 (7): CPython 3.14.2, thread 8 (worker) has the lock (GIL); of "
+                        "CPython 3.14 only"));
+}
+
 }  // namespace
 }  // namespace stucktrace::render

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <iterator>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,10 +62,53 @@ class FakeSpace final : public syscalls::RemoteMemory {
   std::uint64_t next_ = 0x10000;
 };
 
+// The head of a _PyRuntime: a form of publishing, and the numbers in it.
+struct PublishedOffsets {
+  PublishedOffsets() { std::memcpy(bytes.data(), "xdebugpy", 8); }
+  explicit PublishedOffsets(std::span<const std::uint64_t> words) : PublishedOffsets() {
+    for (std::size_t index = 0; index < words.size(); ++index) word(index, words[index]);
+  }
+  void word(std::size_t index, std::uint64_t value) {
+    std::memcpy(bytes.data() + 8 + index * 8, &value, sizeof value);
+  }
+  std::array<std::byte, kPythonDebugOffsetsSize> bytes{};
+};
+
+// What a 3.14 with the GIL publishes, in its form. The sizes and places of interpreter, thread,
+// frame and code are made up; those of plain objects are what they are in every build.
+inline PublishedOffsets published_314() {
+  constexpr std::uint64_t kWords[] = {
+      0x030e00f0, 0,                                                       // version
+      400000,     640,  664,                                               // runtime
+      200000,     7300, 7290, 7400, 7408, 7500, 7700, 7680, 7688,          // interpreter
+      16,         7800, 0,    7816, 7808, 7900, 0,                         // ... its GIL
+      320,        0,    8,    16,   72,   152,  160,  232,  32,            // thread
+      88,         8,    0,    56,   80,   74,   64,   0,                   // frame
+      216,        112,  120,  128,  136,  68,   52,   96,   104,  208, 0,  // code
+      16,         8,                                                       // object
+      416,        24,   88,   168,                                         // type
+      40,         32,   16,                                                // tuple
+      40,         24,   16,                                                // list
+      200,        24,   40,   32,                                          // set
+      48,         32,   40,                                                // dict
+      24,         16,                                                      // float
+      32,         16,   24,                                                // int
+      40,         16,   32,                                                // bytes
+      64,         32,   16,   40,                                          // str
+      240,        40,                                                      // collector
+      160,        24,   72,   67,                                          // generator
+      0,          8,                                                       // node of a list
+      24,         272,  300,  0,    4,    512};                            // for debuggers
+  return PublishedOffsets{kWords};
+}
+
 // Builds Python objects of one version in a FakeSpace.
 class FakePython {
  public:
-  FakePython(int major, int minor) : layout(*find_python_layout(major, minor)) {}
+  FakePython(int major, int minor)
+      : layout(major == 3 && minor == 14
+                   ? parse_python_debug_offsets(published_314().bytes)->layout.value()
+                   : *find_python_layout(major, minor)) {}
 
   std::uint64_t type(const std::string& name) {
     auto& known = types_[name];

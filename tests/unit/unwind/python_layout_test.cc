@@ -2,25 +2,16 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 
+#include "tests/unit/unwind/python_fakes.h"
 #include "tracer/unwind/python_version.h"
 
 namespace stucktrace::unwind {
 namespace {
 
-// What a 3.13 publishes, with the numbers that 3.13.0 has.
-struct Published {
-  Published() { std::memcpy(bytes.data(), "xdebugpy", 8); }
-  void word(std::size_t index, std::uint64_t value) {
-    std::memcpy(bytes.data() + 8 + index * 8, &value, sizeof value);
-  }
-  std::array<std::byte, kPythonDebugOffsetsSize> bytes{};
-};
-
+// What a 3.13.0 publishes.
 constexpr std::uint64_t kWords3130[] = {
     0x030d00f0, 0,  283320, 608,  632, 194968, 7272, 7264, 7344, 7400, 7656, 7640, 7648, 16,
     7752,       0,  7768,   7760, 304, 0,      8,    16,   72,   152,  160,  232,  32,   80,
@@ -28,11 +19,8 @@ constexpr std::uint64_t kWords3130[] = {
     200,        16, 8,      416,  24,  88,     168,  32,   24,   16,   40,   24,   16,   48,
     32,         40, 24,     16,   32,  16,     24,   40,   16,   32,   64,   32,   16,   40};
 
-Published published_3130() {
-  Published published;
-  std::size_t index = 0;
-  for (const std::uint64_t value : kWords3130) published.word(index++, value);
-  return published;
+PublishedOffsets published_3130() {
+  return PublishedOffsets{kWords3130};
 }
 
 TEST(PythonLayout, KnownVersions) {
@@ -58,7 +46,7 @@ TEST(PythonLayout, PublishedOffsetsAgreeWithTheTable) {
 }
 
 TEST(PythonLayout, PublishedOffsetsWinOverTheTable) {
-  Published published = published_3130();
+  PublishedOffsets published = published_3130();
   published.word(35, 144);  // co_name
   const auto parsed = parse_python_debug_offsets(published.bytes);
   ASSERT_TRUE(parsed && parsed->layout);
@@ -66,24 +54,71 @@ TEST(PythonLayout, PublishedOffsetsWinOverTheTable) {
 }
 
 TEST(PythonLayout, ImplausibleUnknownOrMissingPublication) {
-  Published huge = published_3130();
+  PublishedOffsets huge = published_3130();
   huge.word(22, std::uint64_t{1} << 60);
   EXPECT_FALSE(parse_python_debug_offsets(huge.bytes)->layout);
-  Published gil = published_3130();
+  PublishedOffsets gil = published_3130();
   gil.word(16, 5);  // before the GIL it is part of
   EXPECT_FALSE(parse_python_debug_offsets(gil.bytes)->layout);
-  Published later = published_3130();
-  later.word(0, 0x030e00f0);
+  PublishedOffsets later = published_3130();
+  later.word(0, 0x030f00f0);
   const auto parsed = parse_python_debug_offsets(later.bytes);
   ASSERT_TRUE(parsed);
   EXPECT_FALSE(parsed->layout) << "another minor version publishes in another form";
-  Published free_threaded = published_3130();
+  PublishedOffsets free_threaded = published_3130();
   free_threaded.word(1, 1);
   EXPECT_TRUE(parse_python_debug_offsets(free_threaded.bytes)->free_threaded);
-  Published none = published_3130();
+  PublishedOffsets none = published_3130();
   none.bytes[0] = std::byte{'y'};
   EXPECT_FALSE(parse_python_debug_offsets(none.bytes));
   EXPECT_FALSE(parse_python_debug_offsets(std::span{none.bytes}.first(100)));
+}
+
+TEST(PythonLayout, FramesOf314AreWhatItPublishes) {
+  const auto parsed = parse_python_debug_offsets(published_314().bytes);
+  ASSERT_TRUE(parsed && parsed->layout);
+  const PythonLayout& layout = *parsed->layout;
+  EXPECT_EQ(layout.version(), 314);
+  EXPECT_TRUE(layout.frames_only);
+  EXPECT_EQ(layout.interp_threads, 7400);
+  EXPECT_EQ(layout.gil_locked, 16);
+  EXPECT_EQ(layout.gil_holder, 8);
+  EXPECT_EQ(layout.thread_frame, 72);
+  EXPECT_EQ(layout.frame_owner, 74);
+  EXPECT_EQ(layout.code_instructions, 208);
+  EXPECT_EQ(layout.text_compact_data, 56);
+  EXPECT_EQ(layout.lock_native, -1) << "nobody publishes it";
+}
+
+TEST(PythonLayout, AnotherFormThanThatOf314IsNotBelieved) {
+  const auto believed = [](const PublishedOffsets& published) {
+    return parse_python_debug_offsets(published.bytes)->layout.has_value();
+  };
+  const auto with = [&](std::size_t word, std::uint64_t value) {
+    PublishedOffsets published = published_314();
+    published.word(word, value);
+    return believed(published);
+  };
+  ASSERT_TRUE(believed(published_314()));
+  EXPECT_FALSE(with(0, 0x030e00a7)) << "an alpha";
+  EXPECT_TRUE(with(0, 0x030e02f0));
+  EXPECT_FALSE(with(1, 1)) << "without GIL";
+  EXPECT_FALSE(with(31, 90)) << "behind the frame's end";
+  EXPECT_FALSE(with(40, 216)) << "behind the code's end";
+  EXPECT_FALSE(with(8, 200000)) << "behind the interpreter's end";
+  EXPECT_FALSE(with(48, 200)) << "bytecode of a thread's own";
+  EXPECT_FALSE(with(18, 7700)) << "before the GIL it is part of";
+  // One word more or less anywhere before the end of what is read.
+  constexpr std::size_t kRead = 80;
+  PublishedOffsets whole = published_314();
+  for (std::size_t at = 2; at < kRead; ++at) {
+    PublishedOffsets more = whole, less = whole;
+    const std::size_t from = 8 + at * 8, rest = whole.bytes.size() - from - 8;
+    std::memmove(more.bytes.data() + from + 8, whole.bytes.data() + from, rest);
+    std::memmove(less.bytes.data() + from, whole.bytes.data() + from + 8, rest);
+    EXPECT_FALSE(believed(more)) << at;
+    EXPECT_FALSE(believed(less)) << at;
+  }
 }
 
 // The table against the headers and live objects of every interpreter of this machine.

@@ -41,7 +41,9 @@ class PythonFrames : public testing::TestWithParam<int> {
   std::uint64_t frame(std::uint64_t code_object, int offset, std::uint64_t previous,
                       std::uint8_t owner = 0) {
     const std::uint64_t address = fake.space.allocate(512);
-    fake.space.put(fake.at(address, fake.layout.frame_code), code_object);
+    // How 3.14 marks a reference that it does not count.
+    const std::uint64_t tag = GetParam() >= 14 ? 1 : 0;
+    fake.space.put(fake.at(address, fake.layout.frame_code), code_object | tag);
     fake.space.put(fake.at(address, fake.layout.frame_previous), previous);
     if (links()) {
       const std::uint64_t start = fake.at(code_object, fake.layout.code_instructions);
@@ -69,10 +71,10 @@ class PythonFrames : public testing::TestWithParam<int> {
   PythonObjects objects{fake.space, fake.layout};
   PythonStacks stacks{objects};
 };
-INSTANTIATE_TEST_SUITE_P(Minor, PythonFrames, testing::Range(6, 14));
+INSTANTIATE_TEST_SUITE_P(Minor, PythonFrames, testing::Range(6, 15));
 
 class PythonFrames311 : public PythonFrames {};
-INSTANTIATE_TEST_SUITE_P(Minor, PythonFrames311, testing::Range(11, 14));
+INSTANTIATE_TEST_SUITE_P(Minor, PythonFrames311, testing::Range(11, 15));
 
 TEST_P(PythonFrames, InnermostFirstWithNamesFilesAndLines) {
   const auto outer = code("run", "/lib/threading.py", 860);
@@ -134,6 +136,24 @@ TEST_P(PythonFrames311, EntryFramesOfTheInterpreterAreLeftOut) {
   EXPECT_EQ(chain->size(), 2u);
   // An owner that no version has: this is not a frame.
   EXPECT_FALSE(stacks.chain(thread(frame(one, 4, 0, 77))));
+}
+
+TEST(PythonFrames314, ASmallIntegerIsNoObjectAndNoCode) {
+  const PythonLayout layout = FakePython(3, 14).layout;
+  EXPECT_EQ(layout.untagged(0x7000), 0x7000U);
+  EXPECT_EQ(layout.untagged(0x7001), 0x7000U);
+  EXPECT_EQ(layout.untagged(0x7003), 0U);
+  EXPECT_EQ(FakePython(3, 13).layout.untagged(0x7001), 0x7001U);
+}
+
+TEST_P(PythonFrames311, OwnersBeyondTheLastAreNoFrames) {
+  const auto one = code("one", "a.py", 1);
+  for (const int owner : {4, 5, 200}) {
+    const std::uint64_t entry =
+        frame(fake.object("NoneType", 16), 0, frame(one, 2, 0), static_cast<std::uint8_t>(owner));
+    const bool known = GetParam() >= 14 && owner == 4;
+    EXPECT_EQ(stacks.chain(thread(frame(one, 4, entry))).has_value(), known) << owner;
+  }
 }
 
 TEST_P(PythonFrames, CycleOrWrongPointerGivesNoStack) {
