@@ -228,10 +228,13 @@ using Verdicts = std::map<base::Tid, model::ThreadVerdict>;
 // made into text once.
 class FrameTexts {
  public:
-  std::string list(const std::vector<model::NativeFrame>& stack) {
-    JsonList frames;
-    for (const model::NativeFrame& frame : stack) frames.add_text(text(frame));
-    return std::move(frames).text();
+  void write(const std::vector<model::NativeFrame>& stack, std::string& out) {
+    JsonItems frames{out};
+    for (const model::NativeFrame& frame : stack) {
+      frames.start();
+      out += text(frame);
+    }
+    frames.end();
   }
 
  private:
@@ -257,12 +260,12 @@ class FrameTexts {
   std::unordered_map<std::uint64_t, Known> known_;
 };
 
-std::string thread_text(const model::Thread& thread, const Report& report, const Verdicts& verdicts,
-                        FrameTexts& frames) {
+void write_thread(const model::Thread& thread, const Report& report, const Verdicts& verdicts,
+                  FrameTexts& frames, std::string& text) {
   const auto verdict = verdicts.find(thread.tid);
   std::optional<base::Nanoseconds> since;
   if (thread.waiting_since) since = report.snapshot->taken_at - *thread.waiting_since;
-  JsonMembers out;
+  JsonMembers out{text};
   out.add("tid", thread.tid.value());
   out.add("comm", thread.comm);
   out.add("name", thread.name);
@@ -271,33 +274,36 @@ std::string thread_text(const model::Thread& thread, const Report& report, const
   out.add("since_ms", maybe_ms(since));
   out.add("wait", wait_json(thread));
   out.add("wchan", thread.wchan);
-  out.add_text("stack", frames.list(thread.stack));
+  out.start("stack");
+  frames.write(thread.stack, text);
   out.add("python", frames_json(thread.python));
   out.add("awaited_end", awaited_json(thread.awaited_end));
   out.add("runtime_deadline_ms", maybe_ms(thread.runtime_deadline));
   out.add("stack_note", thread.stack_note);
-  return std::move(out).text();
+  out.end();
 }
 
-std::string threads_text(const model::Process& process, const Report& report,
-                         const Verdicts& verdicts) {
-  JsonList threads;
+void write_threads(const model::Process& process, const Report& report, const Verdicts& verdicts,
+                   std::string& text) {
+  JsonItems threads{text};
   FrameTexts frames;
   for (const model::Thread& thread : process.threads) {
-    threads.add_text(thread_text(thread, report, verdicts, frames));
+    threads.start();
+    write_thread(thread, report, verdicts, frames, text);
   }
-  return std::move(threads).text();
+  threads.end();
 }
 
-std::string processes_text(const Report& report) {
-  JsonList list;
-  if (!report.snapshot) return std::move(list).text();
+void write_processes(const Report& report, std::string& text) {
+  JsonItems list{text};
+  if (!report.snapshot) return list.end();
   Verdicts verdicts;
   for (const model::ThreadAssessment& each : report.diagnosis.threads) {
     verdicts[each.tid] = each.verdict;
   }
   for (const model::Process& process : report.snapshot->processes) {
-    JsonMembers out;
+    list.start();
+    JsonMembers out{text};
     out.add("pid", process.pid.value());
     out.add("ppid", process.parent.value());
     out.add("ns_pids", process.ns_pids);
@@ -310,10 +316,11 @@ std::string processes_text(const Report& report) {
     out.add("role", process.role);
     out.add("in_tree", process.in_tree);
     out.add("interpreter", interpreter_json(process.interpreter));
-    out.add_text("threads", threads_text(process, report, verdicts));
-    list.add_text(std::move(out).text());
+    out.start("threads");
+    write_threads(process, report, verdicts, text);
+    out.end();
   }
-  return std::move(list).text();
+  list.end();
 }
 
 // ---- resources ----------------------------------------------------------------------------------
@@ -475,7 +482,8 @@ std::string json_report(const Report& report) {
   for (const model::FindingRecord& record : report.history) {
     history.push_back(record_json(record, report));
   }
-  JsonMembers out;
+  std::string text;
+  JsonMembers out{text};
   out.add("schema", "stucktrace.report/1");
   out.add("tool", {{"name", "stucktrace"}, {"version", report.tool_version}});
   out.add("taken_at", iso_time(report.taken_wall));
@@ -484,13 +492,15 @@ std::string json_report(const Report& report) {
   out.add("could_not_see", unseen_sentences(report));
   out.add("ways_in", report.ways_in);
   out.add("trees", trees_json(report));
-  out.add_text("processes", processes_text(report));
+  out.start("processes");
+  write_processes(report, text);
   out.add("resources", resources);
   out.add("edges", edges);
   out.add("findings", findings);
   out.add("history", history);
   if (report.ended) out.add("ended", ended_json(*report.ended));
-  return std::move(out).text();
+  out.end();
+  return text;
 }
 
 }  // namespace stucktrace::render

@@ -6,37 +6,48 @@
 
 namespace stucktrace::render {
 
-// JSON put together from parts that are text already: a report of a thousand threads would else be
-// built as a tree of some hundred thousand nodes first. Keys are literals without anything to
-// escape.
+// JSON on one line, written to the end of a text part by part: a report of a thousand threads would
+// else be built as a tree of some hundred thousand nodes first. Keys are literals without anything
+// to escape.
 
-// On one line. Invalid UTF-8 is replaced.
+// Invalid UTF-8 is replaced.
 inline std::string json_text(const nlohmann::ordered_json& value) {
   return value.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
+// An object. What is written between start() and the next call is the member's value.
 class JsonMembers {
  public:
+  explicit JsonMembers(std::string& out) : out_(out) { out_ += '{'; }
+  void start(std::string_view key) {
+    if (!empty_) out_ += ',';
+    empty_ = false;
+    (((out_ += '"') += key) += "\":");
+  }
   void add(std::string_view key, const nlohmann::ordered_json& value) {
-    add_text(key, json_text(value));
+    start(key);
+    out_ += json_text(value);
   }
-  void add_text(std::string_view key, std::string_view text) {
-    text_ += text_.empty() ? '{' : ',';
-    (((text_ += '"') += key) += "\":") += text;
-  }
-  std::string text() && { return (text_.empty() ? "{" : std::move(text_)) + "}"; }
+  void end() { out_ += '}'; }
 
  private:
-  std::string text_;
+  std::string& out_;
+  bool empty_ = true;
 };
 
-class JsonList {
+// An array, likewise.
+class JsonItems {
  public:
-  void add_text(std::string_view text) { (text_ += text_.empty() ? '[' : ',') += text; }
-  std::string text() && { return (text_.empty() ? "[" : std::move(text_)) + "]"; }
+  explicit JsonItems(std::string& out) : out_(out) { out_ += '['; }
+  void start() {
+    if (!empty_) out_ += ',';
+    empty_ = false;
+  }
+  void end() { out_ += ']'; }
 
  private:
-  std::string text_;
+  std::string& out_;
+  bool empty_ = true;
 };
 
 }  // namespace stucktrace::render
