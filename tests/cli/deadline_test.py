@@ -80,6 +80,27 @@ tell('main')
 time.sleep(%s)
 """ % (SLEEP, SLEEP)
 
+# The same, but what is not traced is all that is left; it lives on after SIGTERM.
+LEAVES_UNTRACED = TELL + """
+import ctypes
+if os.fork() == 0:
+    ctypes.CDLL(None).ptrace(0, 0, 0, 0)
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            signal.signal(signal.SIGTERM, lambda *_: tell('asked'))
+            tell('untraced')
+            while True:
+                time.sleep(%s)
+        os._exit(0)
+    os.wait()
+    os._exit(0)
+os.wait()
+while not os.path.exists(os.path.join(sys.argv[1], 'untraced')):
+    time.sleep(0.01)
+os._exit(3)
+""" % SLEEP
+
 # An orphan tells who has taken it in.
 ORPHAN = TELL + """
 if os.fork() == 0:
@@ -254,6 +275,41 @@ class FailOn(Limits):
         result = stucktrace("run", "-q", "--stuck-after", "100ms", "--fail-on", "stuck", "--", "sh", "-c",
                             "sleep 1; exit 5")
         self.assertEqual(result.returncode, 5, result.stderr)
+
+
+class Untraced(Limits):
+    def leave(self, *limits):
+        return [STUCKTRACE, "run", "-q", "--no-seccomp", *limits, "--",
+                *self.program(LEAVES_UNTRACED)]
+
+    def test_what_was_let_go_and_is_all_that_is_left_has_the_same_deadline(self):
+        result = stucktrace(*self.leave("--deadline", "2s", "--grace", "100ms")[1:])
+        self.assertEqual(result.returncode, 3, result.stderr)
+        self.assertIn("the command itself had ended", " ".join(result.stderr.split()))
+        self.assertTrue(self.told("asked"))
+        self.assert_gone("untraced")
+
+    def test_it_is_closed_like_an_orphan(self):
+        result = stucktrace(*self.leave("--close-orphans", "--stuck-after", "100ms", "--grace",
+                                        "100ms")[1:])
+        self.assertEqual(result.returncode, 3, result.stderr)
+        self.assert_gone("untraced")
+
+    def test_told_to_end_while_it_has_its_grace_kills_it(self):
+        with Background(self.leave("--close-orphans", "--stuck-after", "100ms", "--grace", "1h"),
+                        stderr=subprocess.DEVNULL) as run:
+            self.assertTrue(wait_until(lambda: self.told("asked")))
+            run.process.terminate()
+            self.assertEqual(run.process.wait(PATIENCE), 3)
+        self.assert_gone("untraced")
+
+    def test_told_to_end_while_only_it_is_left(self):
+        with Background(self.leave("--deadline", "1h", "--grace", "100ms"),
+                        stderr=subprocess.DEVNULL) as run:
+            self.assertTrue(wait_until(lambda: self.told("untraced")))
+            run.process.terminate()
+            self.assertEqual(run.process.wait(PATIENCE), 128 + signal.SIGTERM)
+        self.assert_gone("untraced")
 
 
 class ToldToEnd(Limits):

@@ -60,7 +60,7 @@ engine::Directive RunControl::on_tick(base::Instant now) {
   facts.idle_expired = !reached() && idle_expired(now);
   facts.finding_fails = pump_.failed();
   facts.cancelled = cancels_ > 0;
-  facts.cancelled_again = cancels_ > 1;
+  facts.cancelled_again = cancels_ > 1 || insisted_;
   facts.diagnosed = pump_.last_look_over();
   switch (end_->next(facts)) {
     case EndStep::kNothing:
@@ -71,11 +71,9 @@ engine::Directive RunControl::on_tick(base::Instant now) {
       break;
     case EndStep::kTerminate:
       signal_all(SIGTERM);
-      kill_at_ = now + end_->grace();
       arm_guard(now);
       break;
     case EndStep::kKill:
-      kill_at_ = std::min(kill_at_.value_or(now), now);
       signal_all(SIGKILL);
       break;
     case EndStep::kGiveUp:
@@ -142,35 +140,28 @@ void RunControl::arm_guard(base::Instant now) {
   guard_->arm(end_->longest(now) + kLeaving, status().value_or(own_status()));
 }
 
+// A limit of the time holds for them as well. Without one they are as free as after any other run.
+bool RunControl::follows_untraced() const {
+  const RunLimits& limits = plan_.limits;
+  return reached() || limits.deadline || limits.idle || limits.close_orphans;
+}
+
 void RunControl::finish() {
-  if (!reached()) {
-    // What is left is telling about it; whoever does not read that has till the deadline.
-    if (guard_ != nullptr && guard_->armed()) guard_->change_status(own_status());
-    return;
-  }
   constexpr base::Nanoseconds kPause = std::chrono::milliseconds{20};
-  bool asked = kill_at_.has_value();
-  // Told to end meanwhile, the grace has become shorter.
-  const base::Instant latest = clock_.now() + end_->grace();
-  kill_at_ = std::min(kill_at_.value_or(latest), latest);
-  const base::Instant given_up_at = *kill_at_ + TreeEnd::kKillLimit;
-  for (;;) {
+  while (end_ && !end_->given_up() && descendants_ && follows_untraced()) {
     // Orphans that came to us, traced or not, are nobody else's to reap.
     while (::waitpid(-1, nullptr, WNOHANG | __WALL) > 0) {
     }
-    const auto left = descendants_->now();
-    const base::Instant now = clock_.now();
-    if (left.empty() || now >= given_up_at) return;
-    for (const kernel::Descendants::Process& process : left) {
-      if (!asked) {
-        static_cast<void>(descendants_->signal(process, SIGTERM));
-        static_cast<void>(descendants_->signal(process, SIGCONT));
-      }
-      if (now >= *kill_at_) static_cast<void>(descendants_->signal(process, SIGKILL));
-    }
-    asked = true;
+    if (descendants_->now().empty()) break;
+    const bool ending = reached();
+    const int cancels = cancels_;
+    tracer_.pass_signals(*this);
+    insisted_ = insisted_ || (ending && cancels_ > cancels);
+    if (on_tick(clock_.now()) == engine::Directive::kDetach) break;
     std::this_thread::sleep_for(kPause);
   }
+  // What is left is telling about it; whoever does not read that has till the deadline.
+  if (!reached() && guard_ != nullptr && guard_->armed()) guard_->change_status(own_status());
 }
 
 std::optional<int> RunControl::status() const {

@@ -29,7 +29,7 @@ class RunControl final : public engine::TickObserver {
 
   // The command was launched just now.
   void launched(base::Instant now);
-  // After the tracer's run: ends what it could not follow to its end.
+  // After the tracer's run: follows what was let go on the way, within the limits, to its end.
   void finish();
 
   // The exit status in place of the command's, where a limit was reached.
@@ -54,6 +54,7 @@ class RunControl final : public engine::TickObserver {
   void signal_all(int signo);
   void note_former(base::Instant now);
   void arm_guard(base::Instant now);
+  bool follows_untraced() const;
   int own_status() const;
 
   Plan plan_;
@@ -65,11 +66,11 @@ class RunControl final : public engine::TickObserver {
   std::optional<kernel::Descendants> descendants_;  // where there is a limit
   std::optional<TreeEnd> end_;
   std::optional<IdleWatch> idle_;
-  std::optional<base::Instant> kill_at_;  // of what is not traced
   model::Ended ended_;
   bool ended_in_time_ = false;  // the command itself, before the limit was reached
   int cancelled_by_ = 0;
   int cancels_ = 0;
+  bool insisted_ = false;       // told to end when only what is not traced was left to be ended
   base::Instant cancelled_at_;  // the latest time
   base::Instant former_noted_;
   std::vector<kernel::Descendants::Process> seen_;  // at the last look for activity

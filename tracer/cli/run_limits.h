@@ -91,6 +91,8 @@ class TreeEnd {
   // How long the look may take that kDiagnose asks for.
   base::Nanoseconds look_limit() const;
   base::Nanoseconds grace() const { return limits_.grace; }
+  // Something did not die; nothing more is done about it.
+  bool given_up() const { return phase_ == Phase::kGivenUp; }
   // How much longer all phases that are left may take.
   base::Nanoseconds longest(base::Instant now) const;
 

@@ -245,6 +245,13 @@ void Tracer::obey_signals(TickObserver& observer, Outcome& outcome, bool& leave)
   }
 }
 
+void Tracer::pass_signals(TickObserver& observer) {
+  for (const Ticker::Received& signal : beat_.take_signals()) {
+    if (signal.signo == SIGUSR1 || signal.signo == SIGTSTP) continue;
+    static_cast<void>(observer.on_told_to_end(signal.signo));
+  }
+}
+
 void Tracer::stop_self_with_job() {
   // The launched command was stopped from the keyboard. The shell waits for its job, which is us:
   // stop too, so that it gets its terminal back; its SIGCONT continues the whole group.

@@ -71,6 +71,9 @@ class Tracer {
   base::Result<void> attach(base::Pid pid);
   // Until the tree has ended, the observer says so, or the tool is told to stop.
   base::Result<Outcome> run(TickObserver& observer);
+  // After run(): signals for the tool that came since, however they were sent. Who could decide
+  // about a key typed at the terminal is no more.
+  void pass_signals(TickObserver& observer);
   // The CPU the tracer's thread shares with a tracee just now, -1 if none: a good place to be
   // elsewhere. From any thread.
   int shared_cpu() const { return placer_.shared_cpu(); }
