@@ -27,6 +27,19 @@ class Errors(Case):
             result = stucktrace("explain", "--", word)
             self.assert_one_line_error(result, EXIT_FAILURE)
 
+    def test_an_empty_value_is_no_value(self):
+        """A variable that was not set would switch a limit off."""
+        for option in ("--deadline", "--idle", "--grace", "--stuck-after", "--settle", "-e", "-o",
+                       "--junit", "--baseline", "--assert"):
+            with self.subTest(option=option):
+                self.assert_one_line_error(stucktrace("run", option, "", "--", "true"),
+                                           EXIT_FAILURE, option)
+        for words in (("attach", "--for", "", "1"), ("explain", "--timeout", "", "1"),
+                      ("watch", "--interval", "", "1")):
+            self.assert_one_line_error(stucktrace(*words), EXIT_FAILURE, words[1])
+        # A command's own words may be empty.
+        self.assertEqual(stucktrace("run", "-q", "true", "").returncode, 0)
+
     def test_a_kernel_thread(self):
         if not os.path.exists("/proc/2/task"):
             self.skipTest("kthreadd is not visible in this pid namespace")

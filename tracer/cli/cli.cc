@@ -28,6 +28,18 @@ int cut_command(int argc, char** argv, std::optional<std::vector<std::string>>& 
   return argc;
 }
 
+// An empty word is a variable that was not set, not a way to leave an option out.
+void refuse_empty_values(CLI::App& app) {
+  for (CLI::App* command : app.get_subcommands({})) {
+    for (CLI::Option* option : command->get_options()) {
+      if (option->get_items_expected_max() == 0) continue;
+      option->check([](const std::string& value) {
+        return std::string{value.empty() ? "the value is empty" : ""};
+      });
+    }
+  }
+}
+
 int parse_and_run(int argc, char** argv, Startup startup) {
   const int own_words = cut_command(argc, argv, startup.command);
   CLI::App app{
@@ -50,6 +62,7 @@ int parse_and_run(int argc, char** argv, Startup startup) {
   add_export(app, action);
   add_syscalls(app, action);
   add_doctor(app, action);
+  refuse_empty_values(app);
   try {
     app.parse(own_words, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version
