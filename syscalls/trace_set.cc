@@ -166,6 +166,27 @@ TraceSet TraceSet::none() {
   return {};
 }
 
+TraceSet::Names TraceSet::names() const {
+  Names names;
+  names.all_but = contains(Sys::kUnknown);
+  for_each_row([&](const SyscallRow& row) {
+    if (contains(row.id) != names.all_but) names.calls.emplace_back(row.name);
+  });
+  std::ranges::sort(names.calls);
+  const auto doubles = std::ranges::unique(names.calls);
+  names.calls.erase(doubles.begin(), doubles.end());
+  return names;
+}
+
+TraceSet TraceSet::of(const Names& names) {
+  TraceSet set;
+  for_each_row([&](const SyscallRow& row) {
+    if (std::ranges::find(names.calls, row.name) != names.calls.end()) set.add(row.id);
+  });
+  if (names.all_but) set.members_.flip();
+  return set;
+}
+
 base::Result<TraceSet> TraceSet::parse(std::string_view text) {
   std::string_view rest = base::trim(text);
   const bool inverted = rest.starts_with('!');

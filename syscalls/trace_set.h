@@ -1,7 +1,9 @@
 #pragma once
 
 #include <bitset>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "syscalls/table.h"
 #include "tracer/base/result.h"
@@ -19,6 +21,17 @@ class TraceSet {
   // Unknown numbers are in the set iff it is all() or inverted.
   bool contains(Sys id) const { return members_[static_cast<std::size_t>(id)]; }
   void add(Sys id) { members_.set(static_cast<std::size_t>(id)); }
+  void remove(Sys id) { members_.reset(static_cast<std::size_t>(id)); }
+  bool contains_all(const TraceSet& others) const { return (others.members_ & ~members_).none(); }
+
+  // The set in words that another version of the table understands as well.
+  struct Names {
+    std::vector<std::string> calls;  // sorted
+    bool all_but = false;            // those that are not in it; unknown numbers are
+  };
+  Names names() const;
+  // A name without a row here is no call of this table's.
+  static TraceSet of(const Names& names);
 
  private:
   std::bitset<1024> members_;

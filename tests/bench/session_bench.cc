@@ -40,7 +40,7 @@ void live_session(benchmark::State& state, Stream (*make)(), Wiring wiring) {
                                            .command = {"load"},
                                            .time_limit = {},
                                            .until_stuck = false,
-                                           .looks_up_calls = false},
+                                           .traced = {}},
                                           clock, log, out);
   if (!session) {
     state.SkipWithError("no session");

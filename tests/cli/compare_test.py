@@ -242,6 +242,44 @@ class Compare(Case):
         self.assert_one_line_error(self.compare(full, plain), EXIT_FAILURE, "fewer calls",
                                    "--for-compare")
 
+    def test_what_was_not_traced_is_not_known_to_be_missing(self):
+        recording = self.path("part.rec")
+        command = ("sh", "-c", "cat < /dev/null; exit 0")
+        def record(*words):
+            done = stucktrace("run", "-q", "-o", recording, *words, "--", *command)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        record("-e", "trace=read")
+        for words, missing in (("never connect", "connect"), ("opens <= 9", "open"),
+                               ("max blocked 9s", "all calls that wait"),
+                               ("no finding deadlock", "all calls that a diagnosis needs")):
+            self.assert_one_line_error(self.compare("--assert", words, recording), EXIT_FAILURE,
+                                       "cannot be judged", "does not show " + missing,
+                                       "--for-compare")
+        # Calls that take long are looked up where a filter lets them pass.
+        for words in ("/^read$/ >= 1", "execs == 2", "no finding", "P1 exits 0"):
+            result = self.compare("--assert", words, recording)
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        full = self.record("full.rec", *command)
+        baseline = self.path("base.txt")
+        for words in ((full, recording), (recording, full), ("--update", baseline, recording)):
+            self.assert_one_line_error(self.compare(*words), EXIT_FAILURE, "cannot be compared",
+                                       "--for-compare")
+        self.assertFalse(os.path.exists(baseline))
+        record("-e", "trace=read", "--no-seccomp")
+        self.assert_one_line_error(self.compare("--assert", "no finding", recording), EXIT_FAILURE,
+                                   "does not show all calls that wait")
+        # More than is compared is enough.
+        record("-e", "trace=all")
+        self.assertEqual(self.compare(full, recording).returncode, 0)
+        result = self.compare("--assert", "never ptrace", recording)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        record("-e", "trace=!connect")
+        self.assert_one_line_error(self.compare("--assert", "never connect", recording),
+                                   EXIT_FAILURE, "does not show connect")
+        # A run that judges itself traces what it is asked about, whatever else it shows.
+        result = stucktrace("run", "-q", "-e", "trace=read", "--assert", "opens == 0", "--", *command)
+        self.assertEqual(result.returncode, EXIT_DIFFERS, result.stderr)
+
     def test_wrong_words_and_files(self):
         recording = self.record("run.rec", "true")
         baseline = self.path("base.txt")

@@ -12,6 +12,7 @@
 #include "tracer/cli/report_output.h"
 #include "tracer/cli/sampler.h"
 #include "tracer/cli/targets.h"
+#include "tracer/cli/traced_calls.h"
 #include "tracer/engine/tracer_group.h"
 #include "tracer/kernel/fast_idle.h"
 #include "tracer/kernel/procfs.h"
@@ -39,6 +40,7 @@ int attach(const AttachOptions& options) {
     if (!limit) return fail(limit.error());
     plan.time_limit = *limit;
   }
+  plan.traced = traced_calls(settings->tracer);
   const auto pids = parse_pids(options.pids);
   if (!pids) return fail(pids.error());
   for (const base::Pid pid : *pids) {

@@ -28,7 +28,8 @@ struct Recorded {
   std::vector<model::FindingRecord> findings;
   base::Instant start;
   std::string path;
-  GoldenRun run() const { return {events, findings, start, path, path, false}; }
+  std::optional<model::TracedCalls> traced;
+  GoldenRun run() const { return {events, findings, start, path, path, traced}; }
 };
 
 // A recording cut short, or of a trace that lost events, would differ for a reason that is none of
@@ -55,7 +56,7 @@ base::Result<Recorded> read_recording(const std::string& path) {
   if (!analysis) return base::Failure{analysis.error()};
   for (const model::Event& event : recording->events) (*analysis)->on_event(event);
   return Recorded{std::move(recording->events), (*analysis)->findings(), recording->header.started,
-                  path};
+                  path, recording->header.traced};
 }
 
 bool is_text_baseline(const std::string& path) {
@@ -82,7 +83,9 @@ int compare_runs(const CompareOptions& options) {
   if (recorded) {
     const auto baseline = read_recording(options.baseline);
     if (!baseline) return fail(baseline.error());
-    golden->use_as_baseline(baseline->run());
+    if (const auto used = golden->use_as_baseline(baseline->run()); !used) {
+      return fail(used.error());
+    }
   }
   const auto current = read_recording(alone ? options.baseline : options.file);
   if (!current) return fail(current.error());

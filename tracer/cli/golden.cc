@@ -15,11 +15,15 @@
 #include "tracer/base/text.h"
 #include "tracer/cli/options.h"
 #include "tracer/cli/output.h"
+#include "tracer/cli/traced_calls.h"
 #include "tracer/compare/diff.h"
 #include "tracer/compare/match.h"
 #include "tracer/engine/launch_filter.h"
 
 namespace stucktrace::cli {
+
+using syscalls::TraceSet;
+
 namespace {
 
 // Whole or not at all: a baseline is never left half-written.
@@ -49,12 +53,61 @@ base::Failure wrong_word(std::string_view option, const std::string& word,
 }
 
 // What the filter of a plain run shows whatever the arguments are.
-syscalls::TraceSet filtered_calls() {
-  syscalls::TraceSet set = syscalls::TraceSet::none();
+TraceSet filtered_calls() {
+  TraceSet set = TraceSet::none();
   for (const auto& rule : engine::diagnosis_filter().rules) {
     if (rule.conditions.empty()) set.add(rule.id);
   }
   return set;
+}
+
+// What has to be seen of a run to know for how long its threads waited.
+TraceSet waiting_calls() {
+  TraceSet set = TraceSet::none();
+  for (const auto& row : syscalls::all_rows(syscalls::kNativeAbi)) {
+    if (row.has(syscalls::Trait::kMayBlock)) set.add(row.id);
+  }
+  return set;
+}
+
+// A call of `needed` that `shown` lacks; "" none.
+std::string_view missing_call(const TraceSet& needed, const TraceSet& shown) {
+  for (const auto& row : syscalls::all_rows(syscalls::kNativeAbi)) {
+    if (needed.contains(row.id) && !shown.contains(row.id)) return row.name;
+  }
+  return {};
+}
+
+// What a trace shows.
+struct Shown {
+  TraceSet always;
+  TraceSet sometimes;  // and those
+  bool stalls = true;  // whoever waits for long is seen
+};
+
+Shown shown_by(const std::optional<model::TracedCalls>& traced, compare::Seen seen) {
+  if (traced) {
+    Shown shown{fully_shown_calls(*traced), shown_calls(*traced), traced->looked_up};
+    shown.stalls = shown.stalls || missing_call(waiting_calls(), shown.always).empty();
+    return shown;
+  }
+  if (seen == compare::Seen::kAll) return {compared_calls(), compared_calls()};
+  return {filtered_calls(), engine::diagnosis_filter().trace};
+}
+
+// The first thing that an assertion is about and a trace does not show; "" all is shown.
+std::string_view missing_for(const compare::Assertion& assertion, const Shown& shown) {
+  using Kind = compare::Assertion::Kind;
+  const std::string_view call = missing_call(assertion.calls, shown.always);
+  if (!call.empty()) return call;
+  const bool waits = missing_call(waiting_calls(), shown.always).empty();
+  if (assertion.kind == Kind::kMaxBlocked && !waits) return "all calls that wait";
+  if (assertion.kind != Kind::kNoFinding) return {};
+  if (!shown.stalls) return "all calls that wait";
+  // Which finding it is depends on more than that something is stuck.
+  const bool known = missing_call(engine::diagnosis_filter().trace, shown.sometimes).empty();
+  if (!assertion.rule.empty() && !known) return "all calls that a diagnosis needs";
+  return {};
 }
 
 constexpr std::string_view kAllCalls =
@@ -78,11 +131,11 @@ void add_golden_options(CLI::App& app, GoldenOptions& options) {
       ->allow_extra_args(false);
 }
 
-syscalls::TraceSet compared_calls() {
+TraceSet compared_calls() {
   return default_trace_set();
 }
 
-void add_all(syscalls::TraceSet& set, const syscalls::TraceSet& more) {
+void add_all(TraceSet& set, const TraceSet& more) {
   for (std::size_t id = 0; id < static_cast<std::size_t>(syscalls::Sys::kUnknown); ++id) {
     const auto call = static_cast<syscalls::Sys>(id);
     if (more.contains(call)) set.add(call);
@@ -170,26 +223,34 @@ compare::Options Golden::comparison(const GoldenRun& run) const {
   compare::Options options;
   for (const auto& rule : rules_) options.normalise.push_back(rule.substitution);
   options.level = level_;
-  if (run.traced_for_it) options.seen = compare::Seen::kAll;
+  if (run.traced) {
+    const bool all = missing_call(compared_calls(), fully_shown_calls(*run.traced)).empty();
+    options.seen = all ? compare::Seen::kAll : compare::Seen::kFiltered;
+  }
   return options;
 }
 
-void Golden::use_as_baseline(const GoldenRun& run) {
+base::Result<void> Golden::use_as_baseline(const GoldenRun& run) {
+  if (auto fine = check_comparable(run); !fine) return fine;
   baseline_.emplace();
   baseline_->trace = compare::canonicalise(run.events, run.findings, comparison(run)).trace;
+  return {};
+}
+
+// What a plain run shows is the least that two runs have in common.
+base::Result<void> Golden::check_comparable(const GoldenRun& run) {
+  if (!run.traced) return {};
+  const auto missing = missing_call(engine::diagnosis_filter().trace, shown_calls(*run.traced));
+  if (missing.empty()) return {};
+  return base::usage_error(
+      fmt::format("{} cannot be compared: it does not show {}", run.name, missing),
+      std::string{kAllCalls});
 }
 
 base::Result<void> Golden::check_judgeable(const GoldenRun& run, compare::Seen seen) const {
-  if (run.traced_for_it) return {};
-  const auto judgeable = seen == compare::Seen::kAll ? compared_calls() : filtered_calls();
+  const Shown shown = shown_by(run.traced, seen);
   for (const auto& assertion : assertions_) {
-    std::string_view missing;
-    if (assertion.kind == compare::Assertion::Kind::kMaxBlocked) {
-      if (seen == compare::Seen::kFiltered) missing = "all calls that wait";
-    }
-    for (const auto& row : syscalls::all_rows(syscalls::kNativeAbi)) {
-      if (assertion.calls.contains(row.id) && !judgeable.contains(row.id)) missing = row.name;
-    }
+    const std::string_view missing = missing_for(assertion, shown);
     if (missing.empty()) continue;
     return base::usage_error(fmt::format("\"{}\" cannot be judged: {} does not show {}",
                                          assertion.text, run.name, missing),
@@ -202,6 +263,9 @@ base::Result<Golden::Outcome> Golden::judge(const GoldenRun& run) const {
   auto current = compare::canonicalise(run.events, run.findings, comparison(run));
   if (auto fine = check_judgeable(run, current.trace.seen); !fine) {
     return base::Failure{fine.error()};
+  }
+  if (baseline_ || options_.update) {
+    if (auto fine = check_comparable(run); !fine) return base::Failure{fine.error()};
   }
   Outcome outcome;
   if (baseline_) {

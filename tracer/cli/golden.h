@@ -36,8 +36,8 @@ struct GoldenRun {
   base::Instant start;
   std::string name;       // in messages
   std::string recording;  // its path; "" it was not recorded
-  // Traced with all that the comparison and the assertions look at.
-  bool traced_for_it = false;
+  // nullopt: an older recording, that can only be judged by how it looks.
+  std::optional<model::TracedCalls> traced;
 };
 
 // Compares runs with a baseline and judges them by assertions. The baseline is a text file, or a
@@ -47,7 +47,7 @@ class Golden {
   // Reads and checks all that can be wrong before there is a run.
   static base::Result<Golden> open(const GoldenOptions& options);
   // A recording in place of the baseline.
-  void use_as_baseline(const GoldenRun& run);
+  base::Result<void> use_as_baseline(const GoldenRun& run);
 
   const std::string& path() const { return options_.baseline; }  // "" none
   // Calls that the assertions ask about.
@@ -64,6 +64,7 @@ class Golden {
   base::Result<void> read_file();
   base::Result<void> read_words();
   compare::Options comparison(const GoldenRun& run) const;
+  static base::Result<void> check_comparable(const GoldenRun& run);
   base::Result<void> check_judgeable(const GoldenRun& run, compare::Seen seen) const;
   base::Result<std::string> update(const compare::CanonicalTrace& current) const;
   std::string failure_text(const compare::AssertionFailure& failure, std::size_t index,

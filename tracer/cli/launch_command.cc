@@ -17,6 +17,7 @@
 #include "tracer/cli/live_session.h"
 #include "tracer/cli/report_output.h"
 #include "tracer/cli/run_control.h"
+#include "tracer/cli/traced_calls.h"
 #include "tracer/kernel/fast_idle.h"
 
 namespace stucktrace::cli {
@@ -64,10 +65,11 @@ std::optional<engine::LaunchFilter> choose_filter(const std::string& path, const
 }
 
 // False if the run differs from its baseline or an assertion does not hold.
-base::Result<bool> judge(const Golden& golden, const LiveSession& session, const Settings& settings,
+base::Result<bool> judge(const Golden& golden, const LiveSession& session,
+                         const model::TracedCalls& traced, const Settings& settings,
                          Output& diagnostics, base::Log& log) {
   const auto outcome = golden.judge({session.events(), session.analysis().findings(),
-                                     session.started(), "the run", settings.record_path, true});
+                                     session.started(), "the run", settings.record_path, traced});
   if (!outcome) return base::Failure{outcome.error()};
   diagnostics.write(outcome->text);
   if (!outcome->message.empty()) log.say(base::LogLevel::kNormal, outcome->message);
@@ -120,12 +122,12 @@ class RunReport {
 };
 
 SessionPlan session_plan(const std::vector<std::string>& words, const RunLimits& limits,
-                         bool filtered, RunReport& report) {
+                         model::TracedCalls traced, RunReport& report) {
   SessionPlan plan{.mode = "launch",
                    .command = words,
                    .time_limit = {},
                    .until_stuck = false,
-                   .looks_up_calls = filtered};
+                   .traced = std::move(traced)};
   plan.on_last_look = [&report](const model::Report& told) { report.tell(told); };
   if (limits.fail_on == FailOn::kNone) return plan;
   plan.may_fail = [limits](const model::FindingRecord& record) {
@@ -161,9 +163,9 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   auto report_out = ReportOutput::open(settings, "run", words, inputs);
   if (!report_out) return fail(report_out.error());
   RunReport report(*report_out, diagnostics, settings);
-  auto session = LiveSession::create(
-      settings, session_plan(words, launch.limits, options.filter.has_value(), report), clock, log,
-      diagnostics);
+  const model::TracedCalls traced = traced_calls(options);
+  auto session = LiveSession::create(settings, session_plan(words, launch.limits, traced, report),
+                                     clock, log, diagnostics);
   if (!session) return fail(session.error());
   report.follow(**session);
 
@@ -227,7 +229,7 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   bool differs = false;
   // What was cut short is compared with nothing.
   if (launch.golden != nullptr && !control.reached()) {
-    const auto passed = judge(*launch.golden, **session, settings, diagnostics, log);
+    const auto passed = judge(*launch.golden, **session, traced, settings, diagnostics, log);
     if (!passed) own_failure = fail(passed.error()) != 0;
     differs = passed && !*passed;
   }

@@ -39,7 +39,7 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
   if (!analysis) return base::Failure{analysis.error()};
   std::unique_ptr<LiveSession> session(new LiveSession(settings, std::move(plan), clock, log));
   session->analysis_ = std::move(*analysis);
-  if (session->plan_.looks_up_calls) {
+  if (session->plan_.traced.looked_up) {
     session->call_watch_.emplace(engine::CallWatch::Options{.payload = settings.tracer.payload});
   }
   session->started_ = clock.now();
@@ -57,6 +57,7 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
     header.own_pid = ::getpid();
     header.stuck_after = settings.diagnosis.stuck_after;
     header.announce = settings.diagnosis.announce;
+    header.traced = session->plan_.traced;
     auto writer = open_recording(settings, header);
     if (!writer) return base::Failure{writer.error()};
     session->writer_ = std::move(*writer);

@@ -29,7 +29,7 @@ struct SessionPlan {
   std::vector<std::string> command;  // likewise
   std::optional<base::Nanoseconds> time_limit;  // --for
   bool until_stuck = false;                     // let go at the first finding
-  bool looks_up_calls = false;                  // most calls run without a stop
+  model::TracedCalls traced;                    // those that are not are looked up, or not at all
   // The finding fails the run; asked about each, again and again, as it gets older.
   std::function<bool(const model::FindingRecord&)> fails = {};
   // It would if it were older: worth a look whether it still stands.

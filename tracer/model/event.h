@@ -135,6 +135,14 @@ struct Event {
   EventData data;
 };
 
+// Which calls a trace can show; others were made without a trace.
+struct TracedCalls {
+  std::vector<std::string> calls;    // names, sorted
+  bool all_but = false;              // `calls` are those it cannot show
+  std::vector<std::string> in_part;  // of those it can show: with some arguments only
+  bool looked_up = false;            // the others are found by a look, once they last
+};
+
 // What stands at the head of a recording or a live run.
 struct TraceHeader {
   std::string tool_version;
@@ -149,6 +157,7 @@ struct TraceHeader {
   // Settings a diagnosis depends on, so that a replay gives the same verdicts.
   base::Nanoseconds stuck_after{};
   std::vector<std::string> announce;  // additional completion phrases (regular expressions)
+  std::optional<TracedCalls> traced;  // nullopt: an older writer's
 };
 
 // Where events go: recorder, timeline, monitor, tee.

@@ -60,6 +60,16 @@ struct EnumRange<model::OnFutex::Role> {
 // ---- header -------------------------------------------------------------------------------------
 
 template <>
+struct Fields<model::TracedCalls> {
+  static void visit(auto& archive, auto& traced) {
+    archive(1, traced.calls);
+    archive(2, traced.all_but);
+    archive(3, traced.in_part);
+    archive(4, traced.looked_up);
+  }
+};
+
+template <>
 struct Fields<model::TraceHeader> {
   static void visit(auto& archive, auto& header) {
     archive(1, header.tool_version);
@@ -73,6 +83,7 @@ struct Fields<model::TraceHeader> {
     archive(9, header.roots);
     archive(10, header.stuck_after);
     archive(11, header.announce);
+    archive(12, header.traced);
   }
 };
 

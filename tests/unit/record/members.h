@@ -20,7 +20,8 @@ namespace stucktrace::record {
     return std::tie(__VA_ARGS__);                       \
   }
 
-STUCKTRACE_MEMBERS(model::TraceHeader, a, b, c, d, e, f, g, h, i, j, k)
+STUCKTRACE_MEMBERS(model::TraceHeader, a, b, c, d, e, f, g, h, i, j, k, l)
+STUCKTRACE_MEMBERS(model::TracedCalls, a, b, c, d)
 STUCKTRACE_MEMBERS(model::Event, a, b, c, d, e)
 STUCKTRACE_MEMBERS(model::TaskSeen, a, b, c, d, e, f, g, h, i)
 STUCKTRACE_MEMBERS(model::NewTask, a, b, c)

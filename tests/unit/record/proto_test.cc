@@ -61,6 +61,7 @@ void expect_fields(const std::string& message, std::set<int> others = {}) {
 
 TEST(Proto, HasTheFieldsThatAreWritten) {
   expect_fields<model::TraceHeader>("Header");
+  expect_fields<model::TracedCalls>("TracedCalls");
   expect_fields<model::EventData>("Event", {1, 2, 3, 4});
   expect_fields<model::TaskSeen>("TaskSeen");
   expect_fields<model::NewTask>("NewTask");

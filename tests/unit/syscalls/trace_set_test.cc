@@ -93,5 +93,21 @@ TEST(TraceSet, BrokenInput) {
   }
 }
 
+TEST(TraceSet, NamesGiveTheSetAgain) {
+  for (const auto* text : {"read,write", "none", "all", "!futex", "%network,close", "!%file"}) {
+    const TraceSet set = parsed(text);
+    const TraceSet again = TraceSet::of(set.names());
+    EXPECT_TRUE(set.contains_all(again)) << text;
+    EXPECT_EQ(set.contains(Sys::kUnknown), again.contains(Sys::kUnknown)) << text;
+    EXPECT_EQ(set.contains(Sys::read), again.contains(Sys::read)) << text;
+    EXPECT_EQ(set.names().calls, again.names().calls) << text;
+  }
+  EXPECT_EQ(parsed("write,read").names().calls, (std::vector<std::string>{"read", "write"}));
+  // Of a newer table.
+  const TraceSet known = TraceSet::of({{"no_such_call", "read"}, false});
+  EXPECT_EQ(known.names().calls, std::vector<std::string>{"read"});
+  EXPECT_FALSE(known.contains_all(parsed("read,close")));
+}
+
 }  // namespace
 }  // namespace stucktrace::syscalls
