@@ -35,13 +35,10 @@ void live_session(benchmark::State& state, Stream (*make)(), Wiring wiring) {
     state.SkipWithError("cannot be set up");
     return;
   }
-  auto session = cli::LiveSession::create(*settings,
-                                          {.mode = "launch",
-                                           .command = {"load"},
-                                           .time_limit = {},
-                                           .until_stuck = false,
-                                           .traced = {}},
-                                          clock, log, out);
+  auto session = cli::LiveSession::create(
+      *settings,
+      {.mode = "launch", .command = {"load"}, .time_limit = {}, .until_stuck = false, .traced = {}},
+      clock, log, out, out);
   if (!session) {
     state.SkipWithError("no session");
     return;

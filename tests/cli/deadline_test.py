@@ -1,4 +1,5 @@
 """How run ends a tree: at a deadline, idle, on a finding, when told to, and what the command left behind."""
+import fcntl
 import json
 import os
 import shutil
@@ -224,6 +225,43 @@ class Deadline(Limits):
             os.close(reader)
             os.close(writer)
         self.assert_gone("main")
+
+    def test_nobody_who_does_not_read_our_words_holds_the_program_up(self):
+        # A timeline larger than all pipes, and larger than what is kept for a reader who may come.
+        reader, writer = os.pipe()
+        process = None
+        try:
+            fcntl.fcntl(writer, fcntl.F_SETFL, os.O_NONBLOCK)
+            with self.assertRaises(BlockingIOError):
+                while True:
+                    os.write(writer, b"." * 4096)
+            fcntl.fcntl(writer, fcntl.F_SETFL, 0)
+            process = subprocess.Popen(
+                [STUCKTRACE, "run", "-e", "trace=all", "--deadline", "1h", "--",
+                 *self.program(TELL + "for i in range(12000): os.access('/%d' % i + 'x' * 150, 0)\n"
+                               "tell('over')\nos._exit(4)", "")],
+                stdin=subprocess.DEVNULL, stderr=writer, start_new_session=True)
+            os.close(writer)
+            writer = None
+            self.assertTrue(wait_until(lambda: self.told("over")))
+            process.send_signal(signal.SIGUSR1)
+            with open(reader, encoding="utf-8", closefd=False) as words:
+                text = words.read().lstrip(".")
+            self.assertEqual(process.wait(PATIENCE), 4)
+        finally:
+            if process:
+                process.kill()
+                process.wait()
+            os.close(reader)
+            if writer is not None:
+                os.close(writer)
+        lines = text.splitlines()
+        self.assertRegex(lines[-1], r"^stucktrace: \d+ lines were left out in all, since stderr was "
+                                    r"not read$")
+        left_out = int(lines[-1].split()[1])
+        kept = sum(1 for line in lines if "xxx" in line)
+        self.assertGreater(kept, 1000)
+        self.assertGreaterEqual(kept + left_out, 12000)
 
     def test_orphans_have_the_parent_they_have_without(self):
         native = subprocess.run(self.program(ORPHAN), stdout=subprocess.PIPE, encoding="utf-8", check=True)

@@ -10,6 +10,7 @@ namespace stucktrace::base {
 void StderrLog::say(LogLevel level, std::string_view line) {
   if (level > threshold_ || threshold_ == LogLevel::kQuiet) return;
   const std::string text = fmt::format("stucktrace: {}\n", line);
+  if (write_) return write_(text);
   std::string_view rest = text;
   while (!rest.empty()) {
     const ssize_t written = ::write(STDERR_FILENO, rest.data(), rest.size());

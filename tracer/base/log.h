@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <string_view>
+#include <utility>
 
 namespace stucktrace::base {
 
@@ -14,14 +16,18 @@ class Log {
   virtual void say(LogLevel level, std::string_view line) = 0;
 };
 
-// Writes "stucktrace: LINE\n" to descriptor 2 where `level` is at most the threshold.
+// Writes "stucktrace: LINE\n" to descriptor 2, or hands it to `write`, where `level` is at most the
+// threshold.
 class StderrLog final : public Log {
  public:
-  explicit StderrLog(LogLevel threshold) : threshold_(threshold) {}
+  using Write = std::function<void(std::string_view)>;
+  explicit StderrLog(LogLevel threshold, Write write = {})
+      : threshold_(threshold), write_(std::move(write)) {}
   void say(LogLevel level, std::string_view line) override;
 
  private:
   LogLevel threshold_;
+  Write write_;
 };
 
 }  // namespace stucktrace::base

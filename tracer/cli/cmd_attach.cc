@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <atomic>
 
 #include "tracer/cli/commands.h"
 #include "tracer/cli/event_pump.h"
@@ -48,12 +49,14 @@ int attach(const AttachOptions& options) {
   }
 
   const base::SystemClock clock;
-  base::StderrLog log(settings->log_level);
   // With --json=- stdout belongs to the report alone.
   const bool stdout_taken = settings->json && settings->json_path.empty();
   Output out(stdout_taken ? STDERR_FILENO : STDOUT_FILENO, stdout_taken ? "stderr" : "stdout");
+  Output diagnostics(STDERR_FILENO, "stderr");
+  Output& words = stdout_taken ? out : diagnostics;
+  base::StderrLog log(settings->log_level, [&words](std::string_view line) { words.note(line); });
   const bool color = stdout_taken ? settings->color_stderr : settings->color_stdout;
-  auto session = LiveSession::create(*settings, std::move(plan), clock, log, out);
+  auto session = LiveSession::create(*settings, std::move(plan), clock, log, out, words);
   if (!session) return fail(session.error());
   auto report_out = ReportOutput::open(*settings, "attach", options.pids);
   if (!report_out) return fail(report_out.error());
@@ -77,6 +80,10 @@ int attach(const AttachOptions& options) {
   }
   EventPump pump(**session, clock, engine::TracerGroup::useful(members.size()));
   engine::TracerGroup tracers(settings->tracer, clock, pump.sinks(), log);
+  // Processes of others: nobody who does not read our words holds them up.
+  const std::atomic<bool> hurry{false};
+  out.keep_going(hurry, clock);
+  diagnostics.keep_going(hurry, clock);
   pump.start([&tracers] { return tracers.shared_cpu(); });
   for (const engine::TracerGroup::Target& target : tracers.attach(members)) {
     if (target.attached) continue;
@@ -90,11 +97,15 @@ int attach(const AttachOptions& options) {
     }
     // The pump asks the tracers where they sit: it ends first.
     pump.finish();
+    out.settle();
+    diagnostics.settle();
     report_out->give_up(target.attached.error());
     return fail(explain_attach_failure(target.pid, target.attached.error()));
   }
   const auto outcome = tracers.run(pump);
   pump.finish();
+  out.settle();
+  diagnostics.settle();
   tell_counters(tracers.counters(), pump, log);
   out.write((*session)->summary());
   const auto finished = (*session)->finish();

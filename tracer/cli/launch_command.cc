@@ -104,7 +104,7 @@ class RunReport {
                 stacks ? ReportOutput::Stacks::kMerged : ReportOutput::Stacks::kNone);
     }
     if (out_.json_to_file()) out_.json(report);
-    out_.files(report, session_->took(), session_->lanes());
+    out_.files(report, session_->took(), session_->lanes(), &diagnostics_);
   }
   // Whose reports are told; before the first one.
   void follow(const LiveSession& session) { session_ = &session; }
@@ -148,11 +148,12 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   if (!found) return cannot_run(found.error());
 
   const base::SystemClock clock;
-  base::StderrLog log(settings.log_level);
   // Ends last.
   std::optional<EndGuard> guard;
   if (launch.limits.any()) guard.emplace();
   Output diagnostics(STDERR_FILENO, "stderr");
+  base::StderrLog log(settings.log_level,
+                      [&diagnostics](std::string_view line) { diagnostics.note(line); });
   engine::TracerOptions options = settings.tracer;
   options.filter = choose_filter(*found, settings, launch, log);
   // A tree with a limit does not outlive who watches it.
@@ -165,7 +166,7 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   RunReport report(*report_out, diagnostics, settings);
   const model::TracedCalls traced = traced_calls(options);
   auto session = LiveSession::create(settings, session_plan(words, launch.limits, traced, report),
-                                     clock, log, diagnostics);
+                                     clock, log, diagnostics, diagnostics);
   if (!session) return fail(session.error());
   report.follow(**session);
 
@@ -179,16 +180,15 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   engine::Tracer tracer(std::move(options), clock, *pump.sinks().front(), log);
   RunControl control({.limits = launch.limits, .settle = settings.settle}, tracer, pump, clock,
                      guard ? &*guard : nullptr);
-  if (launch.limits.any()) {
-    diagnostics.limit(control.hurry());
-    report_out->limit(control.hurry());
-  }
+  diagnostics.keep_going(control.hurry(), clock);
+  if (launch.limits.any()) report_out->limit(control.hurry());
   engine::Command command;
   command.path = *found;
   command.argv = words;
   command.restore_sigpipe = !startup.sigpipe_ignored;
   const auto pid = tracer.launch(command);
   if (!pid) {
+    diagnostics.settle();
     report_out->give_up(pid.error());
     return fail(pid.error());
   }
@@ -198,6 +198,7 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   const auto outcome = tracer.run(control);
   control.finish();
   pump.finish();
+  diagnostics.settle();
   tell_counters(tracer.counters(), pump, log);
   const auto finished = (*session)->finish();
   diagnostics.write((*session)->summary());

@@ -33,11 +33,12 @@ std::string host_description() {
 base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& settings,
                                                                SessionPlan plan,
                                                                const base::Clock& clock,
-                                                               base::Log& log,
-                                                               Output& timeline_out) {
+                                                               base::Log& log, Output& timeline_out,
+                                                               Output& diagnostics) {
   auto analysis = Analysis::create(settings.diagnosis);
   if (!analysis) return base::Failure{analysis.error()};
-  std::unique_ptr<LiveSession> session(new LiveSession(settings, std::move(plan), clock, log));
+  std::unique_ptr<LiveSession> session(
+      new LiveSession(settings, std::move(plan), clock, log, timeline_out, diagnostics));
   session->analysis_ = std::move(*analysis);
   if (session->plan_.traced.looked_up) {
     session->call_watch_.emplace(engine::CallWatch::Options{.payload = settings.tracer.payload});
@@ -72,7 +73,6 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
     session->timeline_ = std::make_unique<render::TextTimeline>(
         std::move(look), session->started_,
         [&lines = session->lines_](std::string_view line) { (lines += line) += '\n'; });
-    session->timeline_out_ = &timeline_out;
   }
   return session;
 }
@@ -107,12 +107,14 @@ void LiveSession::on_event(const model::Event& event) {
 
 void LiveSession::flush_lines() {
   if (lines_.empty()) return;
-  timeline_out_->write(lines_);
+  timeline_out_.write(lines_);
   lines_.clear();
 }
 
 engine::Directive LiveSession::on_tick(base::Instant now, base::Instant seen) {
   if (timeline_) timeline_->tick(now);
+  timeline_out_.retry();
+  diagnostics_.retry();
   if (writer_) {
     writer_->flush();
     if (const auto failure = writer_->failure(); failure && !told_recording_failure_) {
@@ -227,8 +229,7 @@ void LiveSession::use_sample(model::Sample sample) {
     picture.snapshot = sample.now;
     picture.diagnosis = diagnosis;
     picture.could_not_see = sample.now->could_not_see;
-    Output(STDERR_FILENO, "stderr")
-        .write(render::text_report(picture, {.color = settings_.color_stderr}));
+    diagnostics_.write(render::text_report(picture, {.color = settings_.color_stderr}));
   }
   // Only a sample that says something belongs into the trace: it is what a replay diagnoses again.
   const bool last = last_look_requested_ && !last_look_over_;

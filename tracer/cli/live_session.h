@@ -51,11 +51,13 @@ struct LastLook {
 // Used by one thread at a time: EventPump's while a trace runs, the maker's before and after.
 class LiveSession final {
  public:
-  // Opens the recording if one is asked for. `timeline_out` takes the timeline's lines.
+  // Opens the recording if one is asked for. `timeline_out` takes the timeline's lines,
+  // `diagnostics` the pictures that were asked for; they may be the same.
   static base::Result<std::unique_ptr<LiveSession>> create(const Settings& settings,
                                                            SessionPlan plan,
                                                            const base::Clock& clock, base::Log& log,
-                                                           Output& timeline_out);
+                                                           Output& timeline_out,
+                                                           Output& diagnostics);
   // The next event of the tracer; numbered here, since samples come in between.
   void accept(model::Event& event);
   // No further event is at hand: what was printed goes out.
@@ -92,11 +94,14 @@ class LiveSession final {
   std::string summary() const;
 
  private:
-  LiveSession(const Settings& settings, SessionPlan plan, const base::Clock& clock, base::Log& log)
+  LiveSession(const Settings& settings, SessionPlan plan, const base::Clock& clock, base::Log& log,
+              Output& timeline_out, Output& diagnostics)
       : settings_(settings),
         plan_(std::move(plan)),
         clock_(clock),
         log_(log),
+        timeline_out_(timeline_out),
+        diagnostics_(diagnostics),
         watch_(settings.diagnosis.stuck_after) {}
   void on_event(const model::Event& event);
   void look_up_calls();
@@ -113,11 +118,12 @@ class LiveSession final {
   SessionPlan plan_;
   const base::Clock& clock_;
   base::Log& log_;
+  Output& timeline_out_;
+  Output& diagnostics_;
   std::unique_ptr<Analysis> analysis_;
   std::unique_ptr<record::Sink> writer_;
   std::unique_ptr<render::TextTimeline> timeline_;
   std::unique_ptr<render::TraceLanes> lanes_;
-  Output* timeline_out_ = nullptr;
   std::string lines_;  // of the timeline, not yet written: one write for many
   Sampler sampler_;
   StallWatch watch_;

@@ -38,6 +38,28 @@ void Output::limit(const std::atomic<bool>& hurry) {
   fd_ = file_.get();
 }
 
+void Output::keep_going(const std::atomic<bool>& hurry, const base::Clock& clock) {
+  limit(hurry);
+  backlog_ = std::make_unique<Backlog>(fd_, name_, hurry, clock);
+}
+
+void Output::note(std::string_view text) {
+  if (backlog_) return backlog_->put(text, Backlog::Patience::kNone);
+  write(text);
+}
+
+void Output::retry() {
+  if (backlog_) backlog_->retry();
+}
+
+void Output::settle() {
+  const std::unique_ptr<Backlog> backlog = std::move(backlog_);
+  if (!backlog) return;
+  const std::string rest = backlog->take();
+  if (failed_.value() == 0) failed_ = backlog->failed();
+  put(rest);
+}
+
 bool Output::wait_for_room() {
   constexpr int kTurnMs = 50;
   for (;;) {
@@ -130,6 +152,7 @@ void Output::write(std::string_view text) {
 }
 
 void Output::put(std::string_view text) {
+  if (backlog_) return backlog_->put(text, Backlog::Patience::kWhileRead);
   while (!text.empty() && failed_.value() == 0) {
     std::size_t most = text.size();
     if (hurry_ != nullptr) {

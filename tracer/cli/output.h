@@ -2,11 +2,13 @@
 
 #include <atomic>
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "tracer/base/result.h"
 #include "tracer/base/unique_fd.h"
+#include "tracer/cli/backlog.h"
 
 namespace stucktrace::cli {
 
@@ -23,6 +25,15 @@ class Output {
   // From the moment that `hurry` is true on, whoever does not read is waited for a short while and
   // then no more.
   void limit(const std::atomic<bool>& hurry);
+  // limit(), and from now on till settle() no writer waits for a reader who does not read: see
+  // Backlog. Whole lines only, from any thread.
+  void keep_going(const std::atomic<bool>& hurry, const base::Clock& clock);
+  // The same without any wait, whatever it costs; a plain write() outside of keep_going().
+  void note(std::string_view text);
+  // What there is room for now of what was kept.
+  void retry();
+  // All that was kept goes out, and everything from now on waits for the reader again.
+  void settle();
   // From now on bytes go out 64 KiB at a time, and the last at flush().
   void gather() { gathers_ = true; }
   void flush();
@@ -52,6 +63,7 @@ class Output {
   base::UniqueFd file_;
   int fd_ = -1;
   const std::atomic<bool>* hurry_ = nullptr;
+  std::unique_ptr<Backlog> backlog_;
   static constexpr int kTurns = 40;  // of 50 ms, to wait for room in a hurry
   int turns_left_ = kTurns;
   std::string name_;  // a file's path

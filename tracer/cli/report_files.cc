@@ -81,15 +81,13 @@ void ReportFiles::put(const model::Report& report, const render::TraceLanes* lan
 }
 
 void ReportFiles::write(const model::Report& report, base::Nanoseconds took,
-                        const render::TraceLanes* lanes) {
+                        const render::TraceLanes* lanes, Output& marks) {
   written_ = true;
   subject_.took = took;
   put(report, lanes, Draft::kNo);
   // Nobody wants to read in the job's summary that nothing happened.
   if (!render::told_findings(report).empty()) summarise(report);
-  if (annotates_) {
-    Output(STDERR_FILENO, "stderr").write(render::github_annotations(report, subject_));
-  }
+  if (annotates_) marks.write(render::github_annotations(report, subject_));
 }
 
 void ReportFiles::give_up(const base::Error& error) {

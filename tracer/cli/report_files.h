@@ -28,7 +28,9 @@ class ReportFiles {
 
   // Once, at the end, whatever the end was. `took`: from the trace's start to its last event;
   // `lanes` are for the page's timeline, null without a trace.
-  void write(const model::Report& report, base::Nanoseconds took, const render::TraceLanes* lanes);
+  // `marks` takes the marks.
+  void write(const model::Report& report, base::Nanoseconds took, const render::TraceLanes* lanes,
+             Output& marks);
   // Where there is no report: why. Safe to call after write(), which then has precedence.
   void give_up(const base::Error& error);
   base::Result<void> check() const;

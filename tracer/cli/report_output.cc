@@ -48,8 +48,9 @@ void ReportOutput::text(const model::Report& report, Output& out, bool color, St
 }
 
 void ReportOutput::files(const model::Report& report, base::Nanoseconds took,
-                         const render::TraceLanes* lanes) {
-  files_.write(report, took, lanes);
+                         const render::TraceLanes* lanes, Output* marks) {
+  Output diagnostics(STDERR_FILENO, "stderr");
+  files_.write(report, took, lanes, marks != nullptr ? *marks : diagnostics);
 }
 
 void ReportOutput::json(const model::Report& report) {

@@ -38,9 +38,10 @@ class ReportOutput {
   void limit(const std::atomic<bool>& hurry) {
     if (json_out_) json_out_->limit(hurry);
   }
-  // Files and marks for CI servers (report_files.h): once, at the end.
+  // Files and marks for CI servers (report_files.h): once, at the end. `marks` is stderr, null to
+  // write there at once.
   void files(const model::Report& report, base::Nanoseconds took,
-             const render::TraceLanes* lanes = nullptr);
+             const render::TraceLanes* lanes = nullptr, Output* marks = nullptr);
   // Without a report, because of this: for the files.
   void give_up(const base::Error& error) { files_.give_up(error); }
   base::Result<void> check() const;
