@@ -64,6 +64,21 @@ EventScript& EventScript::call(double from_ms, double to_ms, int pid, int tid,
   return exit(to_ms, pid, tid, name, args, result, {}, std::move(made_fds));
 }
 
+EventScript& EventScript::stack(double ms, int pid, int tid,
+                                std::initializer_list<std::string_view> functions) {
+  model::StackSeen seen;
+  for (const std::string_view function : functions) {
+    model::NativeFrame frame;
+    frame.function = function;
+    frame.module = "/usr/bin/program";
+    frame.offset = 0x12;
+    frame.pc = 0x400000;
+    for (const char letter : function) frame.pc += static_cast<unsigned char>(letter);
+    seen.frames.push_back(std::move(frame));
+  }
+  return add(ms, pid, tid, std::move(seen));
+}
+
 std::vector<model::Event> EventScript::events() const {
   std::vector<model::Event> sorted = events_;
   std::ranges::stable_sort(sorted, {}, &model::Event::at);

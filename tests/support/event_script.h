@@ -36,6 +36,10 @@ class EventScript {
                     std::initializer_list<std::uint64_t> args, std::int64_t result,
                     const Memory& memory = {}, std::vector<model::FdEntry> made_fds = {});
 
+  // Of native frames with these functions, innermost first; their addresses are made of the names.
+  EventScript& stack(double ms, int pid, int tid,
+                     std::initializer_list<std::string_view> functions);
+
   std::vector<model::Event> events() const;
 
  private:

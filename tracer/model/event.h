@@ -11,6 +11,7 @@
 #include "syscalls/memory.h"
 #include "tracer/base/clock.h"
 #include "tracer/base/ids.h"
+#include "tracer/model/frame.h"
 #include "tracer/model/resource.h"
 
 namespace stucktrace::model {
@@ -79,6 +80,14 @@ struct FdsSeen {
   std::vector<FdEntry> fds;
 };
 
+// The stack of a thread in the call it is in, where one was asked for: at its entry, or once it had
+// been blocked in it for long. Belongs to the call that the thread's last SyscallEnter told of.
+struct StackSeen {
+  std::vector<NativeFrame> frames;  // innermost first
+  std::vector<PythonFrame> python;  // innermost first
+  std::string note;                 // "" complete; else why it is missing or ends early
+};
+
 struct SignalStop {  // a signal about to be delivered
   int signo = 0;
   int code = 0;               // si_code
@@ -124,8 +133,9 @@ struct Note {
   std::string text;
 };
 
-using EventData = std::variant<TaskSeen, NewTask, SyscallEnter, SyscallExit, SignalStop, GroupStop,
-                               Continued, Exec, TaskExit, Detached, Lost, Sample, Note, FdsSeen>;
+using EventData =
+    std::variant<TaskSeen, NewTask, SyscallEnter, SyscallExit, SignalStop, GroupStop, Continued,
+                 Exec, TaskExit, Detached, Lost, Sample, Note, FdsSeen, StackSeen>;
 
 struct Event {
   std::uint64_t sequence = 0;  // 1.. in the order the engine emitted them

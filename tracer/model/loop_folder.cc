@@ -96,8 +96,16 @@ bool same_outcome(const Call& a, const Call& b) {
 
 }  // namespace
 
+bool same_stack(const StackSeen& a, const StackSeen& b) {
+  return std::ranges::equal(a.frames, b.frames, {}, &NativeFrame::pc, &NativeFrame::pc) &&
+         a.python == b.python;
+}
+
 bool same_step(const Call& a, const Call& b) {
   if (a.raw.number != b.raw.number || a.raw.abi != b.raw.abi || !same_outcome(a, b)) return false;
+  // Equal calls from two places in the program are two steps.
+  if ((a.stack == nullptr) != (b.stack == nullptr)) return false;
+  if (a.stack && !same_stack(*a.stack, *b.stack)) return false;
   // A descriptor or task made is a new thing each time: never a turn of waiting.
   if (!a.made_fds.empty() || !b.made_fds.empty()) return false;
   const syscalls::SyscallRow* row = syscalls::find_row(a.raw.abi, a.raw.number);
@@ -135,6 +143,7 @@ void LoopFolder::Window::pop_front(std::size_t how_many) {
     // What was captured is not kept beyond its time.
     front().call.memory = {};
     front().call.made_fds = {};
+    front().call.stack = nullptr;
     first_ = (first_ + 1) & (ring_.size() - 1);
     --count_;
   }

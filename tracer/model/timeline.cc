@@ -57,6 +57,15 @@ std::optional<Call> CallPairer::observe(const Event& event) {
     call->memory.append(exit->memory);
     return call;
   }
+  if (const auto* seen = std::get_if<StackSeen>(&event.data)) {
+    const auto at = slots_.find(event.tid);
+    if (at == slots_.end() || !at->second.open) return std::nullopt;
+    // One taken later in the same call shows the same, or why it could not be taken.
+    std::shared_ptr<const StackSeen>& stack = at->second.call.stack;
+    const bool empty = !stack || (stack->frames.empty() && stack->python.empty());
+    if (empty) stack = std::make_shared<const StackSeen>(*seen);
+    return std::nullopt;
+  }
   if (const auto* exec = std::get_if<Exec>(&event.data)) {
     std::erase_if(slots_, [&](const auto& item) {
       return item.second.call.pid == event.pid && item.first != event.tid &&

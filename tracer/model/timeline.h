@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -27,6 +28,7 @@ struct Call {
   syscalls::CapturedMemory memory;            // enter's and exit's together
   std::vector<FdEntry> made_fds;
   std::optional<CallTimes> spent;
+  std::shared_ptr<const StackSeen> stack;  // the thread's in this call; null: none was taken
 
   syscalls::Sys sys() const { return syscalls::sys_of(raw.abi, raw.number); }
 };
@@ -66,9 +68,9 @@ struct Loop {
 };
 
 // Finds loops in one thread's completed calls, streaming. Two turns are equal when calls, arguments
-// (but for addresses, times and byte payloads) and outcomes (sign of the result, errno) are. The
-// caller feeds every completed call of one thread in order and gets back calls and loops in order.
-// Holds at most kMaxBody * kMinTurns calls.
+// (but for addresses, times and byte payloads), outcomes (sign of the result, errno) and stacks
+// are. The caller feeds every completed call of one thread in order and gets back calls and loops
+// in order. Holds at most kMaxBody * kMinTurns calls.
 class LoopFolder {
  public:
   static constexpr std::size_t kMaxBody = 4;
@@ -136,6 +138,9 @@ class LoopFolder {
   std::optional<Loop> loop_;
   std::size_t position_ = 0;  // next body index expected
 };
+
+// The same places in the code, whatever the notes say.
+bool same_stack(const StackSeen& a, const StackSeen& b);
 
 // True when the calls are turns of one loop as LoopFolder means it.
 bool same_step(const Call& a, const Call& b);

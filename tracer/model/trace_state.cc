@@ -23,7 +23,9 @@ void TraceState::observe(const Event& event) {
   } else if (std::holds_alternative<NewTask>(event.data)) {
     made(event);
   } else if (std::holds_alternative<SyscallEnter>(event.data)) {
-    open_.insert_or_assign(event.tid, event);
+    open_.insert_or_assign(event.tid, OpenCall{event, std::nullopt});
+  } else if (std::holds_alternative<StackSeen>(event.data)) {
+    if (const auto open = open_.find(event.tid); open != open_.end()) open->second.stack = event;
   } else if (std::holds_alternative<SyscallExit>(event.data)) {
     returned(event);
   } else if (std::holds_alternative<Exec>(event.data)) {
@@ -47,7 +49,7 @@ void TraceState::executed(const Event& event) {
   words_.erase(event.pid);
   // execve(2) ends every other thread; its own call returns under the leader's number.
   std::erase_if(open_, [&](const auto& open) {
-    return open.second.pid == event.pid && open.first != event.tid;
+    return open.second.enter.pid == event.pid && open.first != event.tid;
   });
 }
 
@@ -57,7 +59,7 @@ void TraceState::returned(const Event& event) {
   }
   const auto at = open_.find(event.tid);
   if (at == open_.end()) return;
-  const Event enter = std::move(at->second);
+  const Event enter = std::move(at->second.enter);
   open_.erase(at);
   const auto& exit = std::get<SyscallExit>(event.data);
   const syscalls::RawCall& call = enter_of(enter).call;
@@ -92,7 +94,7 @@ void TraceState::ended(const Event& event) {
 void TraceState::keep(const Event& sample) {
   Kept& kept =
       samples_.emplace_back(live_tasks(), calls_and_words(), std::set<base::Tid>{}, sample);
-  for (const auto& [tid, enter] : open_) kept.open.insert(tid);
+  for (const auto& [tid, call] : open_) kept.open.insert(tid);
   if (samples_.size() <= kSamplesKept) return;
   samples_.pop_front();
   std::erase_if(ends_, [&](const auto& end) { return end.second.at < samples_.front().sample.at; });
@@ -108,7 +110,10 @@ std::vector<Event> TraceState::live_tasks() const {
 
 std::vector<Event> TraceState::calls_and_words() const {
   std::vector<Event> all;
-  for (const auto& [tid, enter] : open_) all.push_back(enter);
+  for (const auto& [tid, call] : open_) {
+    all.push_back(call.enter);
+    if (call.stack) all.push_back(*call.stack);
+  }
   for (const auto& [pid, words] : words_) all.insert(all.end(), words.begin(), words.end());
   return all;
 }

@@ -35,6 +35,11 @@ class TraceState {
     Event sample;
   };
 
+  struct OpenCall {  // an enter without an exit
+    Event enter;
+    std::optional<Event> stack;  // the thread's in it
+  };
+
   void returned(const Event& event);
   void made(const Event& event);
   void executed(const Event& event);
@@ -48,8 +53,8 @@ class TraceState {
   FdTracker fds_;
   std::optional<Event> first_;  // the command's TaskSeen, or that of what was attached to first
   std::optional<Event> first_end_;
-  std::map<base::Tid, bool> at_attach_;           // of live tasks
-  std::map<base::Tid, Event> open_;               // enters without an exit
+  std::map<base::Tid, bool> at_attach_;  // of live tasks
+  std::map<base::Tid, OpenCall> open_;
   std::map<base::Pid, std::deque<Event>> words_;  // enters and exits of the last outputs
   std::deque<Kept> samples_;
   std::map<base::Tid, Event> ends_;  // of tasks in samples that have ended since

@@ -224,6 +224,15 @@ struct Fields<model::FdsSeen> {
 };
 
 template <>
+struct Fields<model::StackSeen> {
+  static void visit(auto& archive, auto& seen) {
+    archive(1, seen.frames);
+    archive(2, seen.python);
+    archive(3, seen.note);
+  }
+};
+
+template <>
 struct Fields<model::SignalStop> {
   static void visit(auto& archive, auto& stop) {
     archive(1, stop.signo);
@@ -306,6 +315,7 @@ struct Fields<model::EventData> {
     archive.template alternative<model::Sample>(21, data);
     archive.template alternative<model::Note>(22, data);
     archive.template alternative<model::FdsSeen>(23, data);
+    archive.template alternative<model::StackSeen>(24, data);
   }
 };
 

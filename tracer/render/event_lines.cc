@@ -4,6 +4,7 @@
 
 #include "syscalls/decode.h"
 #include "tracer/render/finding_json.h"
+#include "tracer/render/frame_json.h"
 #include "tracer/render/wall_time.h"
 
 namespace stucktrace::render {
@@ -130,6 +131,12 @@ struct EventJson {
       }
     }
     return {{"type", "sample"}, {"processes", processes}, {"threads", threads}};
+  }
+  Json operator()(const model::StackSeen& seen) const {
+    return {{"type", "stack"},
+            {"stack", frames_json(seen.frames)},
+            {"python", frames_json(seen.python)},
+            {"note", seen.note.empty() ? Json(nullptr) : Json(seen.note)}};
   }
   Json operator()(const model::Note& note) const { return {{"type", "note"}, {"text", note.text}}; }
 };

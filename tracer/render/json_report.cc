@@ -16,6 +16,7 @@
 #include "tracer/render/calm.h"
 #include "tracer/render/finding_json.h"
 #include "tracer/render/finding_scope.h"
+#include "tracer/render/frame_json.h"
 #include "tracer/render/json_text.h"
 #include "tracer/render/sight.h"
 #include "tracer/render/thread_groups.h"
@@ -177,16 +178,6 @@ Json wait_json(const model::Thread& thread) {
 
 // ---- processes ----------------------------------------------------------------------------------
 
-Json frame_json(const model::PythonFrame& frame) {
-  return {{"function", frame.function}, {"file", frame.file}, {"line", frame.line}};
-}
-
-Json frames_json(const std::vector<model::PythonFrame>& frames) {
-  Json list = Json::array();
-  for (const model::PythonFrame& frame : frames) list.push_back(frame_json(frame));
-  return list;
-}
-
 template <class Id>
 Json maybe_number(Id id) {
   return id ? Json(id.value()) : Json(nullptr);
@@ -228,7 +219,7 @@ using Verdicts = std::map<base::Tid, model::ThreadVerdict>;
 // made into text once.
 class FrameTexts {
  public:
-  void write(const std::vector<model::NativeFrame>& stack, std::string& out) {
+  void write(const model::Stack& stack, std::string& out) {
     JsonItems frames{out};
     for (const model::NativeFrame& frame : stack) {
       frames.start();
@@ -243,18 +234,8 @@ class FrameTexts {
   const std::string& text(const model::NativeFrame& frame) {
     const auto [at, is_new] = known_.try_emplace(frame.pc);
     Known& known = at->second;
-    if (is_new || !same(known.first, frame)) known = {frame, json_text(json(frame))};
+    if (is_new || known.first != frame) known = {frame, json_text(frame_json(frame))};
     return known.second;
-  }
-
-  static bool same(const model::NativeFrame& one, const model::NativeFrame& other) {
-    return one.pc == other.pc && one.offset == other.offset && one.line == other.line &&
-           one.function == other.function && one.module == other.module && one.file == other.file;
-  }
-
-  static Json json(const model::NativeFrame& frame) {
-    return {{"pc", hex(frame.pc)},         {"function", frame.function}, {"module", frame.module},
-            {"offset", hex(frame.offset)}, {"file", frame.file},         {"line", frame.line}};
   }
 
   std::unordered_map<std::uint64_t, Known> known_;

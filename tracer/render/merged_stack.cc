@@ -15,7 +15,8 @@ using Lines = std::vector<std::string>;
 // The two stacks of one thread, and which C frames run Python code.
 class TwoStacks {
  public:
-  explicit TwoStacks(const model::Thread& thread) : native_(thread.stack), python_(thread.python) {
+  TwoStacks(std::span<const model::NativeFrame> native, std::span<const model::PythonFrame> python)
+      : native_(native), python_(python) {
     // Some versions come to the first of these by way of the second.
     for (const std::string_view name : {"_PyEval_EvalFrameDefault", "PyEval_EvalFrameEx"}) {
       for (std::size_t i = 0; i < native_.size(); ++i) {
@@ -92,10 +93,16 @@ class TwoStacks {
 
 }  // namespace
 
-std::vector<std::string> stack_lines(const model::Thread& thread, NativeFrames native) {
-  const TwoStacks stacks{thread};
-  const bool merge = native == NativeFrames::kMerged && !thread.python.empty();
+std::vector<std::string> stack_lines(std::span<const model::NativeFrame> native,
+                                     std::span<const model::PythonFrame> python,
+                                     NativeFrames which) {
+  const TwoStacks stacks{native, python};
+  const bool merge = which == NativeFrames::kMerged && !python.empty();
   return merge ? stacks.merged() : stacks.all();
+}
+
+std::vector<std::string> stack_lines(const model::Thread& thread, NativeFrames which) {
+  return stack_lines(thread.stack, thread.python, which);
 }
 
 }  // namespace stucktrace::render

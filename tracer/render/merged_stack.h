@@ -1,8 +1,10 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
+#include "tracer/model/frame.h"
 #include "tracer/model/snapshot.h"
 
 namespace stucktrace::render {
@@ -15,6 +17,9 @@ enum class NativeFrames {
 // A thread's stack as lines, innermost first: "py FILE:LINE FUNCTION" and "at FUNCTION (MODULE)".
 // Where the two stacks cannot be laid over each other exactly, the C frames that lead from the
 // innermost Python frame to where the thread waits come first, then all of Python's.
-std::vector<std::string> stack_lines(const model::Thread& thread, NativeFrames native);
+std::vector<std::string> stack_lines(std::span<const model::NativeFrame> native,
+                                     std::span<const model::PythonFrame> python,
+                                     NativeFrames which);
+std::vector<std::string> stack_lines(const model::Thread& thread, NativeFrames which);
 
 }  // namespace stucktrace::render

@@ -10,6 +10,7 @@
 #include "tracer/render/call_text.h"
 #include "tracer/render/escape.h"
 #include "tracer/render/finding_text.h"
+#include "tracer/render/merged_stack.h"
 
 namespace stucktrace::render {
 namespace {
@@ -96,6 +97,14 @@ void annotate(pbf_writer& event, std::string_view key, std::string_view text) {
   pbf_writer annotation(event, tag::kAnnotation);
   annotation.add_string(tag::kText, terminal_text(text, kSentenceLimit));
   annotation.add_string(tag::kKey, utf8(key));
+}
+
+void annotate_stack(pbf_writer& event, const model::StackSeen& stack) {
+  std::size_t index = 0;
+  for (const std::string& line : stack_lines(stack.frames, stack.python, NativeFrames::kMerged)) {
+    annotate(event, fmt::format("frame {}", index++), line);
+  }
+  if (!stack.note.empty()) annotate(event, "stack", stack.note);
 }
 
 }  // namespace
@@ -206,6 +215,7 @@ void PerfettoTrace::end(const Call& call) {
   const base::Instant to = before == last_ends_.end() ? until : std::max(until, before->second);
   last_ends_[on] = to;
   track_event(sink_, to, on, Type::kEnd, [&](pbf_writer& event) {
+    if (call.stack) annotate_stack(event, *call.stack);
     if (!call.result) return;
     annotate(event, "result",
              call.result->is_error ? syscalls::error_name(call.result->value)

@@ -9,6 +9,7 @@
 
 #include "syscalls/decode.h"
 #include "tracer/render/call_text.h"
+#include "tracer/render/escape.h"
 
 namespace stucktrace::render {
 namespace {
@@ -19,7 +20,8 @@ using syscalls::Sys;
 
 // Where strace puts the equals sign, if the call is short enough (strace(1), -a).
 constexpr std::size_t kResultColumn = 40;
-constexpr std::size_t kTextLimit = 32;  // strace(1), -s
+constexpr std::size_t kNameLimit = 4096;  // of functions and files in a stack
+constexpr std::size_t kTextLimit = 32;    // strace(1), -s
 
 std::string micros(base::Nanoseconds duration) {
   const auto us = std::chrono::floor<std::chrono::microseconds>(duration).count();
@@ -82,6 +84,18 @@ std::string call_line(const Call& call) {
   if (text.size() < kResultColumn) text.resize(kResultColumn, ' ');
   text += "= " + result_text(call, decoded);
   if (call.end && returns) text += fmt::format(" <{}>", micros(*call.end - call.start));
+  return text;
+}
+
+// As `strace -k` has them, which knows of native frames alone.
+std::string stack_text(const model::StackSeen& stack) {
+  std::string text;
+  for (const model::NativeFrame& frame : stack.frames) {
+    std::string function = terminal_text(frame.function, kNameLimit);
+    if (!function.empty()) function += fmt::format("+{:#x}", frame.offset);
+    text +=
+        fmt::format(" > {}({}) [{:#x}]\n", path_text(frame.module, kNameLimit), function, frame.pc);
+  }
   return text;
 }
 
@@ -171,7 +185,9 @@ void StraceLog::ended(const Call& call) {
     open_places_.erase(at->second);
     open_.erase(at);
   }
-  hold({call.start, call.first_sequence}, call.tid, call_line(call));
+  const Place place{call.start, call.first_sequence};
+  hold(place, call.tid, call_line(call));
+  if (call.stack) held_[place] += stack_text(*call.stack);
 }
 
 void StraceLog::remark(const Event& event, std::string_view text) {

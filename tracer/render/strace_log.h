@@ -17,10 +17,11 @@ namespace stucktrace::render {
 //
 //   4711  1700000000.123456 write(4, "x"..., 5) = 5 <0.000017>
 //
-// A call is one line, never an unfinished and a resumed half; lines are in the order in which calls
-// began. So a line waits for the end of older calls; should too many wait, the oldest go out first
-// and the call that held them up comes late. What was not recorded reads as strace shows what it
-// cannot read: buffers as ""..., memory as its address.
+// Where a stack was taken its native frames follow the call, as with -k. A call is one line, never
+// an unfinished and a resumed half; lines are in the order in which calls began. So a line waits
+// for the end of older calls; should too many wait, the oldest go out first and the call that held
+// them up comes late. What was not recorded reads as strace shows what it cannot read: buffers as
+// ""..., memory as its address.
 class StraceLog final : public TraceWriter {
  public:
   static constexpr std::size_t kMostHeld = 200'000;

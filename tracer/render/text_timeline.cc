@@ -35,7 +35,7 @@ void TextTimeline::Impl::note(Instant at, std::string_view text) {
 }
 
 void TextTimeline::Impl::line(Instant at, Pid pid, Tid tid, std::string_view text, Style style) {
-  const std::string time = fmt::format("{:>{}}", seconds(at), story() ? 9 : 12);
+  const std::string time = fmt::format("{:>{}}", seconds(at), seconds_width());
   std::string who = "-";
   std::string ids;
   if (tid) {

@@ -7,6 +7,7 @@
 #include "syscalls/table.h"
 #include "tracer/base/text.h"
 #include "tracer/render/escape.h"
+#include "tracer/render/merged_stack.h"
 #include "tracer/render/timeline_impl.h"
 
 namespace stucktrace::render {
@@ -43,6 +44,7 @@ int sent_signal(const Call& call) {
 }  // namespace
 
 bool TextTimeline::Impl::shown(const Call& call) const {
+  if (call.stack) return true;  // asked for
   const syscalls::SyscallRow* row = syscalls::find_row(call.raw.abi, call.raw.number);
   const Nanoseconds took = call.end.value_or(last_) - call.start;
   if (story()) {
@@ -64,7 +66,7 @@ bool TextTimeline::Impl::shown(const Call& call) const {
 
 // Worth looking for loops with: at the story level whatever can be part of a polling wait.
 bool TextTimeline::Impl::loops(const Call& call) const {
-  if (!story()) return shown(call);
+  if (!story() || call.stack) return shown(call);
   const syscalls::SyscallRow* row = syscalls::find_row(call.raw.abi, call.raw.number);
   return row == nullptr || row->has(Trait::kMayBlock);
 }
@@ -184,13 +186,37 @@ void TextTimeline::Impl::emit_call(Thread& thread, const Call& call) {
   const Instant end = call.end.value_or(last_);
   const bool is_long = end - call.start >= kLongWait;
   const std::string mark = duration_mark(call);
-  line(end - call.start >= kShownWait ? end : call.start, call.pid, call.tid,
-       text_of(thread, call) + mark, is_long && !mark.empty() ? Style::kWarn : Style::kPlain);
+  const Instant at = end - call.start >= kShownWait ? end : call.start;
+  line(at, call.pid, call.tid, text_of(thread, call) + mark,
+       is_long && !mark.empty() ? Style::kWarn : Style::kPlain);
+  emit_stack(thread, call, at);
+}
+
+// Under the call's line, in the column of the calls. What a thread repeats is told once.
+void TextTimeline::Impl::emit_stack(Thread& thread, const Call& call, Instant at) {
+  if (!call.stack) return;
+  constexpr std::size_t kOtherColumns = 23;  // role, ids and the gaps (line())
+  const std::string before(seconds_width() + kOtherColumns + 2, ' ');
+  const auto put = [&](std::string_view text) { sink_(before + paint_(Style::kDim, text)); };
+  const model::StackSeen& stack = *call.stack;
+  const bool any = !stack.frames.empty() || !stack.python.empty();
+  if (any && thread.stack && model::same_stack(stack, *thread.stack)) {
+    return put(fmt::format("(the stack of {})", seconds(thread.stack_at)));
+  }
+  for (const std::string& frame : stack_lines(stack.frames, stack.python, NativeFrames::kMerged)) {
+    put(frame);
+  }
+  if (!stack.note.empty()) put("(" + terminal_text(stack.note, kNoteLimit) + ")");
+  if (!any) return;
+  thread.stack = call.stack;
+  thread.stack_at = at;
 }
 
 void TextTimeline::Impl::emit_loop(Thread& thread, const model::Loop& loop, bool going_on) {
   const Nanoseconds took = loop.end - loop.start;
-  if (story() && took < kLongWait) return;
+  const bool stacks =
+      std::ranges::any_of(loop.body, [](const Call& call) { return call.stack != nullptr; });
+  if (story() && took < kLongWait && !stacks) return;
   std::string text;
   for (const Call& call : loop.body) {
     if (!text.empty()) text += ", ";
@@ -200,6 +226,7 @@ void TextTimeline::Impl::emit_loop(Thread& thread, const model::Loop& loop, bool
                       seconds(loop.start), going_on ? ", still going" : "");
   const Call& first = loop.body.front();
   line(loop.end, first.pid, first.tid, text, took >= kLongWait ? Style::kWarn : Style::kPlain);
+  for (const Call& call : loop.body) emit_stack(thread, call, loop.end);
 }
 
 void TextTimeline::Impl::emit(Thread& thread, const std::vector<LoopFolder::Item>& items,

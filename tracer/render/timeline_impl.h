@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -56,6 +57,9 @@ class TextTimeline::Impl {
     // What the descriptors of a call were while it ran, by the call's first sequence number: the
     // other side may be gone, or the numbers stand for something else, when the line is written.
     std::map<std::uint64_t, FdNames> names;
+    // The last stack that was written, and the time that stands beside it.
+    std::shared_ptr<const model::StackSeen> stack;
+    base::Instant stack_at;
   };
   struct Channel {  // a pipe or socketpair nobody has inherited yet
     std::string text;
@@ -84,8 +88,10 @@ class TextTimeline::Impl {
             bool at_the_end = false);
   void emit_call(Thread& thread, const model::Call& call);
   void emit_loop(Thread& thread, const model::Loop& loop, bool going_on);
+  void emit_stack(Thread& thread, const model::Call& call, base::Instant at);
   std::string duration_mark(const model::Call& call) const;
   std::string seconds(base::Instant at) const;
+  std::size_t seconds_width() const { return story() ? 9 : 12; }
   std::string text_of(const Thread& thread, const model::Call& call) const;
   void keep_names(Thread& thread, const model::Call& call);
   void schedule(base::Tid tid, Thread& thread);

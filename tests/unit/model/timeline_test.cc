@@ -316,5 +316,54 @@ TEST(LoopFolder, BodyIsOfTheFirstTurnNotHandedOut) {
   EXPECT_EQ(items[1].call->start, EventScript::at_ms(150));
 }
 
+TEST(CallPairer, GivesACallTheStackOfItsThread) {
+  CallPairer pairer;
+  const auto calls = completed(pairer, EventScript{}
+                                           .stack(0.5, 10, 10, {"nobody is in a call"})
+                                           .enter(1, 10, 10, "read", {3, 0x1000, 5})
+                                           .enter(1, 10, 11, "read", {3, 0x1000, 5})
+                                           .stack(1, 10, 10, {"read", "main"})
+                                           .stack(2, 10, 10, {"read", "later"})
+                                           .exit(3, 10, 10, "read", {3, 0x1000, 5}, 5)
+                                           .exit(4, 10, 11, "read", {3, 0x1000, 5}, 5)
+                                           .stack(5, 10, 10, {"too late"})
+                                           .call(6, 7, 10, 10, "close", {3}, 0));
+  ASSERT_EQ(calls.size(), 3U);
+  ASSERT_TRUE(calls[0].stack);
+  ASSERT_EQ(calls[0].stack->frames.size(), 2U);
+  EXPECT_EQ(calls[0].stack->frames[1].function, "main");
+  EXPECT_FALSE(calls[1].stack);
+  EXPECT_FALSE(calls[2].stack);
+}
+
+TEST(CallPairer, PrefersAStackToTheReasonWhyThereIsNone) {
+  CallPairer pairer;
+  StackSeen none;
+  none.note = "running";
+  const auto calls = completed(pairer, EventScript{}
+                                           .enter(1, 10, 10, "read", {3, 0x1000, 5})
+                                           .add(1, 10, 10, none)
+                                           .stack(2, 10, 10, {"read", "main"})
+                                           .exit(3, 10, 10, "read", {3, 0x1000, 5}, 5));
+  ASSERT_EQ(calls.size(), 1U);
+  EXPECT_EQ(calls[0].stack->frames.size(), 2U);
+}
+
+TEST(LoopFolder, EqualCallsFromTwoPlacesAreTwoSteps) {
+  const auto from = [](const char* function, double ms) {
+    CallPairer pairer;
+    return completed(pairer, EventScript{}
+                                 .enter(ms, 10, 10, "getpid", {})
+                                 .stack(ms, 10, 10, {"getpid", function})
+                                 .exit(ms + 1, 10, 10, "getpid", {}, 10))
+        .front();
+  };
+  EXPECT_TRUE(same_step(from("here", 1), from("here", 5)));
+  EXPECT_FALSE(same_step(from("here", 1), from("there", 5)));
+  Call bare = from("here", 1);
+  bare.stack = nullptr;
+  EXPECT_FALSE(same_step(bare, from("here", 5)));
+}
+
 }  // namespace
 }  // namespace stucktrace::model

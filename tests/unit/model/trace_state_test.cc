@@ -182,5 +182,21 @@ TEST(TraceState, KeepsTheCommandThatHasEnded) {
   EXPECT_TRUE(std::holds_alternative<TaskExit>(events[2].data));
 }
 
+TEST(TraceState, KeepsTheStackOfAnOpenCall) {
+  const TraceState state = after(EventScript{}
+                                     .seen(0, 10, 10, task("sh"))
+                                     .enter(1, 10, 10, "read", {3, 0x1000, 5})
+                                     .stack(1, 10, 10, {"read", "over"})
+                                     .exit(2, 10, 10, "read", {3, 0x1000, 5}, 5)
+                                     .enter(3, 10, 10, "read", {3, 0x1000, 5})
+                                     .stack(3, 10, 10, {"read", "open"}));
+  const auto events = state.events();
+  ASSERT_EQ(events.size(), 3U);
+  EXPECT_TRUE(std::holds_alternative<SyscallEnter>(events[1].data));
+  const auto* stack = std::get_if<StackSeen>(&events[2].data);
+  ASSERT_NE(stack, nullptr);
+  EXPECT_EQ(stack->frames[1].function, "open");
+}
+
 }  // namespace
 }  // namespace stucktrace::model

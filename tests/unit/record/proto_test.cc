@@ -78,6 +78,7 @@ TEST(Proto, HasTheFieldsThatAreWritten) {
   expect_fields<model::Sample>("Sample");
   expect_fields<model::Note>("Note");
   expect_fields<model::FdsSeen>("FdsSeen");
+  expect_fields<model::StackSeen>("StackSeen");
   expect_fields<model::CallTimes>("CallTimes");
   expect_fields<model::ResourceId>("ResourceId");
   expect_fields<model::FdEntry>("FdEntry");
