@@ -20,6 +20,8 @@ class TraceSet {
   static base::Result<TraceSet> parse(std::string_view text);
   // Unknown numbers are in the set iff it is all() or inverted.
   bool contains(Sys id) const { return members_[static_cast<std::size_t>(id)]; }
+  bool empty() const { return members_.none(); }
+  void add(const TraceSet& others) { members_ |= others.members_; }
   void add(Sys id) { members_.set(static_cast<std::size_t>(id)); }
   void remove(Sys id) { members_.reset(static_cast<std::size_t>(id)); }
   bool contains_all(const TraceSet& others) const { return (others.members_ & ~members_).none(); }

@@ -211,13 +211,22 @@ void attach_and_follow(const std::vector<std::string>& words, engine::Tracer& tr
 }  // namespace
 
 TracedRun run_traced(const std::vector<std::string>& words, Mode mode, syscalls::Payload payload) {
-  TracedRun run;
   engine::TracerOptions options;
   options.payload = payload;
+  return run_traced(words, mode, std::move(options));
+}
+
+TracedRun run_traced(const std::vector<std::string>& words, Mode mode,
+                     engine::TracerOptions options) {
+  TracedRun run;
   options.style = mode == Mode::kAttach || mode == Mode::kLaunchTraceme
                       ? kernel::TraceStyle::kAttach
                       : kernel::TraceStyle::kSeize;
-  if (mode == Mode::kSeccomp) options.filter = engine::filter_for(syscalls::TraceSet::all());
+  if (mode != Mode::kSeccomp) {
+    options.filter.reset();
+  } else if (!options.filter) {
+    options.filter = engine::filter_for(syscalls::TraceSet::all());
+  }
   const base::SystemClock clock;
   engine::Tracer tracer(options, clock, run.events, run.log);
   if (mode == Mode::kLaunch || mode == Mode::kLaunchTraceme || mode == Mode::kSeccomp) {

@@ -93,6 +93,9 @@ struct TracedRun : RunResult {
 };
 TracedRun run_traced(const std::vector<std::string>& words, Mode mode,
                      syscalls::Payload payload = syscalls::Payload::kText);
+// `options` but for the style; kSeccomp brings a filter of every call where they have none.
+TracedRun run_traced(const std::vector<std::string>& words, Mode mode,
+                     engine::TracerOptions options);
 
 // Field of /proc/PID/status, "" if gone.
 std::string status_field(base::Pid pid, const std::string& field);

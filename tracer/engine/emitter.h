@@ -29,6 +29,9 @@ class Emitter {
     Emitter& emitter_;
   };
 
+  // The tracee is held up in its stop: from now on this is the stop's time.
+  void put_off(base::Instant until) { stop_time_ = until; }
+
   void emit(base::Pid pid, base::Tid tid, model::EventData data);
   // The tracee is in its syscall-enter-stop (or was found in `call` at attach).
   void enter(base::Pid pid, base::Tid tid, const syscalls::RawCall& call, bool open_at_attach);

@@ -114,7 +114,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SyscallStop&) {
   }
   if (info->op == kernel::SyscallInfo::Op::kEntry) {
     const RawCall call = syscalls::unfolded(info->call, kernel::ProcessMemory(tracee.tid));
-    enter_call(tracee, call);
+    enter_call(tracee, stopped, call);
     if (step_aside(tracee, stopped, call)) return;
     follow_untraced_clone(tracee, stopped, call);
   } else if (info->op == kernel::SyscallInfo::Op::kExit) {
@@ -124,7 +124,18 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SyscallStop&) {
   resume(tracee, std::move(stopped));
 }
 
-void Tracer::enter_call(Tracee& tracee, const RawCall& call) {
+void Tracer::tell_entry(const Tracee& tracee, const Stopped& stopped, bool open_at_attach) {
+  if (!stacks_ || !stacks_->wants(tracee.call)) {
+    return emitter_.enter(tracee.pid, tracee.tid, tracee.call, open_at_attach);
+  }
+  // The call begins when the thread goes on: what the stack takes is not the call's time.
+  model::StackSeen stack = stacks_->take(tracee.pid, stopped);
+  emitter_.put_off(clock_.now());
+  emitter_.enter(tracee.pid, tracee.tid, tracee.call, open_at_attach);
+  emitter_.emit(tracee.pid, tracee.tid, std::move(stack));
+}
+
+void Tracer::enter_call(Tracee& tracee, const Stopped& stopped, const RawCall& call) {
   if (tracee.restarting) {
     tracee.restarting = false;
     if (is_restart_syscall(call) || call.number == tracee.call.number) {
@@ -143,7 +154,7 @@ void Tracer::enter_call(Tracee& tracee, const RawCall& call) {
   if (!continues) tracee.call = call;
   tracee.call_reported = emitter_.wants(tracee.call);
   if (!tracee.call_reported) return;
-  emitter_.enter(tracee.pid, tracee.tid, tracee.call, false);
+  tell_entry(tracee, stopped, false);
   if (!options_.measure_calls) return;
   if (!tracee.times) tracee.times.emplace(tracee.tid);
   tracee.at_entry = tracee.times->read();
@@ -161,6 +172,7 @@ std::optional<model::CallTimes> Tracer::time_spent(Tracee& tracee) {
 void Tracer::exit_call(Tracee& tracee, const RawResult& result) {
   tracee.state = TraceeState::kRunning;
   tracee.restarting = false;
+  if (stacks_ && maps_code(tracee.call)) stacks_->code_mapped(tracee.pid);
   if (std::exchange(tracee.call_reported, false)) {
     emitter_.exit(tracee.pid, tracee.tid, tracee.call, result, time_spent(tracee));
   }
@@ -181,13 +193,15 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SeccompStop&) {
     return resume(tracee, std::move(stopped));
   }
   const RawCall call = syscalls::unfolded(info->call, kernel::ProcessMemory(tracee.tid));
-  enter_call(tracee, call);
+  enter_call(tracee, stopped, call);
   if (step_aside(tracee, stopped, call)) return;
   follow_untraced_clone(tracee, stopped, call);
   // What never returns, or nobody asked for, needs no second stop.
   const syscalls::SyscallRow* row = syscalls::find_row(call.abi, call.number);
   const bool returns = row == nullptr || !row->has(syscalls::Trait::kNeverReturns);
-  const bool to_its_end = (tracee.call_reported && returns) || tracee.own_clone_flags;
+  const bool changes_code = stacks_ && maps_code(tracee.call);
+  const bool to_its_end =
+      (tracee.call_reported && returns) || tracee.own_clone_flags || changes_code;
   if (!to_its_end) tracee.state = TraceeState::kRunning;
   resume(tracee, std::move(stopped));
 }
@@ -290,7 +304,7 @@ void Tracer::attached(Tracee& tracee, Stopped stopped) {
       tracee.call = syscalls::unfolded(call->call, kernel::ProcessMemory(tracee.tid));
       tracee.restarting = true;
       tracee.call_reported = emitter_.wants(tracee.call);
-      if (tracee.call_reported) emitter_.enter(tracee.pid, tracee.tid, tracee.call, true);
+      if (tracee.call_reported) tell_entry(tracee, stopped, true);
     }
   }
   resume(tracee, std::move(stopped));
@@ -416,6 +430,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Execed&) {
     emitter_.task_seen(leader.pid, leader.tid, base::Pid{::getpid()}, Emitter::Origin::kLaunched);
   }
   ++task_changes_;
+  if (stacks_) stacks_->forget(leader.pid);
   emitter_.exec(leader.pid, former);
   resume(leader, std::move(stopped));
 }
@@ -437,6 +452,7 @@ void Tracer::ended(Tracee& tracee, model::TaskExit exit) {
   const base::Pid pid = tracee.pid;
   const base::Tid tid = tracee.tid;
   table_.remove(tid);
+  if (stacks_ && tid == base::main_thread(pid)) stacks_->forget(pid);
   if (reported && pid) emitter_.emit(pid, tid, exit);
 }
 

@@ -2,8 +2,11 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <initializer_list>
+#include <iterator>
 
 #include "syscalls/table.h"
 #include "tracer/kernel/ptrace_ops.h"
@@ -16,6 +19,9 @@ using syscalls::Sys;
 namespace {
 
 constexpr std::uint64_t kInt = 0xffffffff;
+
+// Their third argument says whether it becomes code.
+constexpr Sys kCodeMappers[] = {Sys::mmap, Sys::mprotect, Sys::pkey_mprotect};
 
 void add(LaunchFilter& filter, Sys id, std::vector<ArgCondition> conditions = {}) {
   filter.rules.push_back({id, std::move(conditions)});
@@ -116,6 +122,25 @@ LaunchFilter filter_for(const syscalls::TraceSet& set) {
   if (!set.contains(Sys::ptrace)) add_ptrace(filter);
   if (!set.contains(Sys::clone)) add_untraced_clone(filter);
   return filter;
+}
+
+void add_stack_calls(LaunchFilter& filter, const syscalls::TraceSet& set) {
+  // Every call of the set, whatever conditions stood for it.
+  std::erase_if(filter.rules,
+                [&](const kernel::FilterRule& rule) { return set.contains(rule.id); });
+  for (const syscalls::SyscallRow& row : syscalls::all_rows(syscalls::kNativeAbi)) {
+    if (set.contains(row.id)) add(filter, row.id);
+  }
+  for (const Sys id : kCodeMappers) {
+    if (set.contains(id) || filter.trace.contains(id)) continue;
+    filter.rules.push_back({id, {{.index = 2, .mask = PROT_EXEC, .value = PROT_EXEC}}});
+  }
+}
+
+bool maps_code(const syscalls::RawCall& call) {
+  const Sys id = syscalls::sys_of(call.abi, call.number);
+  return std::ranges::find(kCodeMappers, id) != std::end(kCodeMappers) &&
+         (call.args[2] & PROT_EXEC) != 0;
 }
 
 }  // namespace stucktrace::engine

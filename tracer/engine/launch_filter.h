@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "syscalls/decode.h"
 #include "syscalls/trace_set.h"
 #include "tracer/kernel/seccomp_filter.h"
 
@@ -21,5 +22,9 @@ struct LaunchFilter {
 LaunchFilter diagnosis_filter();
 // Exactly the calls of a set, all of them.
 LaunchFilter filter_for(const syscalls::TraceSet& set);
+// Adds every call of a set that stacks are wanted at, and those that map code: a stack is read by
+// the mappings, which have changed then. The latter are no events by that.
+void add_stack_calls(LaunchFilter& filter, const syscalls::TraceSet& set);
+bool maps_code(const syscalls::RawCall& call);
 
 }  // namespace stucktrace::engine

@@ -19,28 +19,42 @@ bool has_terminal() {
   return base::UniqueFd(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)).valid();
 }
 
+// A call that a stack is wanted at is told of.
+TracerOptions with_stack_calls(TracerOptions options) {
+  if (!options.stacks_at) return options;
+  options.trace.add(*options.stacks_at);
+  if (options.filter) add_stack_calls(*options.filter, *options.stacks_at);
+  return options;
+}
+
+std::unique_ptr<CallStacks> stacks_at(const TracerOptions& options) {
+  return options.stacks_at ? std::make_unique<CallStacks>(*options.stacks_at) : nullptr;
+}
+
 }  // namespace
 
 Tracer::Tracer(TracerOptions options, const base::Clock& clock, model::EventSink& sink,
                base::Log& log)
-    : options_(std::move(options)),
+    : options_(with_stack_calls(std::move(options))),
       clock_(clock),
       log_(log),
       emitter_(options_, clock, sink),
       own_ticker_(std::make_unique<Ticker>(options_.tick)),
       ticker_(*own_ticker_),
       beat_(ticker_),
-      placer_(options_.placement) {}
+      placer_(options_.placement),
+      stacks_(stacks_at(options_)) {}
 
 Tracer::Tracer(TracerOptions options, const base::Clock& clock, model::EventSink& sink,
                base::Log& log, Ticker& ticker)
-    : options_(std::move(options)),
+    : options_(with_stack_calls(std::move(options))),
       clock_(clock),
       log_(log),
       emitter_(options_, clock, sink),
       ticker_(ticker),
       beat_(ticker_),
-      placer_(options_.placement) {}
+      placer_(options_.placement),
+      stacks_(stacks_at(options_)) {}
 
 Tracer::~Tracer() {
   if (table_.empty()) return;

@@ -22,6 +22,9 @@ struct TracerOptions {
   // launch(): stop at the filter's calls alone; its set stands in place of `trace` then. Where the
   // kernel has no filters the command is traced by `trace` without one, and a note says so.
   std::optional<LaunchFilter> filter;
+  // Calls at whose entry the thread's stack is taken (model::StackSeen). They become events even if
+  // they are not in `trace`.
+  std::optional<syscalls::TraceSet> stacks_at;
   // Measure where each call's time goes (model::CallTimes): two more reads of /proc a call.
   bool measure_calls = false;
   // launch(): the tree is killed when the tracer ends. With a filter it always is: the calls it

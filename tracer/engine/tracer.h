@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "tracer/base/result.h"
 #include "tracer/base/unique_fd.h"
 #include "tracer/engine/call_passer.h"
+#include "tracer/engine/call_stacks.h"
 #include "tracer/engine/emitter.h"
 #include "tracer/engine/options.h"
 #include "tracer/engine/placer.h"
@@ -133,7 +135,8 @@ class Tracer {
   void on(Tracee&, kernel::Stopped, const kernel::Exited&);
   void on(Tracee&, kernel::Stopped, const kernel::Killed&);
   void on(Tracee&, kernel::Stopped, const kernel::ContinuedReport&);
-  void enter_call(Tracee& tracee, const syscalls::RawCall& call);
+  void enter_call(Tracee& tracee, const kernel::Stopped& stopped, const syscalls::RawCall& call);
+  void tell_entry(const Tracee& tracee, const kernel::Stopped& stopped, bool open_at_attach);
   static std::optional<model::CallTimes> time_spent(Tracee& tracee);
   std::optional<std::uint64_t> clone_flags(const Tracee& maker, const kernel::Stopped& stopped);
   void exit_call(Tracee& tracee, const syscalls::RawResult& result);
@@ -197,6 +200,7 @@ class Tracer {
   std::vector<EarlyEnd> early_ends_;
   std::uint64_t stops_ = 0;
   std::uint64_t task_changes_ = 0;
+  std::unique_ptr<CallStacks> stacks_;  // null: none are wanted
   bool killing_ = false;
   std::size_t pictures_wanted_ = 0;  // SIGUSR1 since the last tick
 };

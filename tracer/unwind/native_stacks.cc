@@ -36,13 +36,20 @@ struct NativeStacks::State {
   std::vector<std::byte> buffer = std::vector<std::byte>(kCopySize);
 
   bool may_stop;
+  bool stale = false;  // the mappings, as far as they are known
 
   State(base::Pid process, std::shared_ptr<ElfFiles> files, bool stop)
       : pid(process), modules(process, std::move(files)), unwinder(modules), may_stop(stop) {}
 
   base::Result<void> reload(base::Tid tid) {
     unwinder.forget();
+    made_code.reset();
+    stale = false;
     return modules.reload(tid);
+  }
+  base::Result<void> load(base::Tid tid) {
+    if (modules.loaded() && !stale) return {};
+    return reload(tid);
   }
 
   void fill(StackCopy& copy) {
@@ -96,6 +103,19 @@ struct NativeStacks::State {
   StackResult stack(base::Tid tid);
   StackResult stack_without_stop(base::Tid tid);
   StackResult stack_of_stopped(base::Tid tid);
+  StackResult standing(base::Tid tid, const kernel::StandingRegisters& registers);
+  void copy_standing(const kernel::StandingRegisters& registers, StackCopy& copy) {
+    copy.stack_pointer = registers.stack_pointer;
+    copy.program_counter = registers.program_counter;
+    copy.frame_pointer = registers.frame_pointer;
+    fill(copy);
+  }
+  StackResult named(Walk walked, base::Tid tid) {
+    StackResult result;
+    for (const CodeAddress& address : walked.frames) result.frames.push_back(name(address, tid));
+    result.note = std::move(walked.note);
+    return result;
+  }
 };
 
 StackResult NativeStacks::State::stack(base::Tid tid) {
@@ -107,52 +127,57 @@ StackResult NativeStacks::State::stack(base::Tid tid) {
 
 // Its registers and a copy of its stack are taken while it stands; the rest has time.
 StackResult NativeStacks::State::stack_of_stopped(base::Tid tid) {
-  if (const auto read = reload(tid); !read) return {{}, why_not(read.error())};
+  if (const auto read = reload(tid); !read) return {{}, why_not(read.error()), {}};
   StackCopy copy;
   copy.tid = tid;
-  const auto looked = kernel::with_stopped(tid, [&](const kernel::StandingRegisters& registers) {
-    copy.stack_pointer = registers.stack_pointer;
-    copy.program_counter = registers.program_counter;
-    copy.frame_pointer = registers.frame_pointer;
-    fill(copy);
-  });
-  if (!looked) return {{}, why_not(looked.error())};
+  const auto looked = kernel::with_stopped(
+      tid, [&](const kernel::StandingRegisters& registers) { copy_standing(registers, copy); });
+  if (!looked) return {{}, why_not(looked.error()), {}};
+  return named(walk(copy), tid);
+}
+
+StackResult NativeStacks::State::standing(base::Tid tid,
+                                          const kernel::StandingRegisters& registers) {
+  if (const auto read = load(tid); !read) return {{}, why_not(read.error()), {}};
+  if (registers.stack_pointer <= kRedZone) return {{}, "no user stack", {}};
+  StackCopy copy;
+  copy.tid = tid;
+  copy_standing(registers, copy);
   Walk walked = walk(copy);
-  StackResult result;
-  for (const CodeAddress& address : walked.frames) result.frames.push_back(name(address, tid));
-  result.note = std::move(walked.note);
-  return result;
+  if (walked.unknown_code) {
+    if (const auto read = reload(tid); !read) return {{}, why_not(read.error()), {}};
+    walked = walk(copy);
+  }
+  return named(std::move(walked), tid);
 }
 
 StackResult NativeStacks::State::stack_without_stop(base::Tid tid) {
   StackResult result;
   const auto watch = ThreadWatch::open(pid, tid);
-  if (!watch) return {{}, why_not(watch.error())};
+  if (!watch) return {{}, why_not(watch.error()), {}};
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     const auto before = watch->read();
-    if (!before) return {{}, why_not(before.error())};
+    if (!before) return {{}, why_not(before.error()), {}};
     if (!before->at) {
       result.note = "running: its stack is only known while stopped";
       continue;
     }
-    if (before->at->stack_pointer <= kRedZone) return {{}, "no user stack"};
-    if (!modules.loaded()) {
-      if (const auto read = reload(tid); !read) return {{}, why_not(read.error())};
-    }
+    if (before->at->stack_pointer <= kRedZone) return {{}, "no user stack", {}};
+    if (const auto read = load(tid); !read) return {{}, why_not(read.error()), {}};
     Walk walked = walk(*before->at, tid);
     if (walked.unknown_code && attempt == 0) {
       // Code may have been mapped since the mappings were read: dlopen(3), execve(2).
-      if (const auto read = reload(tid); !read) return {{}, why_not(read.error())};
+      if (const auto read = reload(tid); !read) return {{}, why_not(read.error()), {}};
       walked = walk(*before->at, tid);
     }
     const auto after = watch->read();
-    if (!after) return {{}, why_not(after.error())};
+    if (!after) return {{}, why_not(after.error()), {}};
     if (!after->unmoved_since(*before)) {
       result.note = fmt::format("moved while being looked at, {} times", attempt + 1);
       continue;
     }
-    for (const CodeAddress& address : walked.frames) result.frames.push_back(name(address, tid));
-    result.note = std::move(walked.note);
+    result = named(std::move(walked), tid);
+    result.call = before->at;
     return result;
   }
   return result;
@@ -168,6 +193,15 @@ NativeStacks::~NativeStacks() = default;
 
 StackResult NativeStacks::stack(base::Tid tid) {
   return state_->stack(tid);
+}
+
+StackResult NativeStacks::stack_of_stopped(base::Tid tid,
+                                           const kernel::StandingRegisters& registers) {
+  return state_->standing(tid, registers);
+}
+
+void NativeStacks::mappings_changed() {
+  state_->stale = true;
 }
 
 }  // namespace stucktrace::unwind

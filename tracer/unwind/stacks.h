@@ -1,11 +1,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "tracer/base/ids.h"
 #include "tracer/base/result.h"
-#include "tracer/kernel/procfs_parse.h"
+#include "tracer/kernel/brief_stop.h"
 #include "tracer/model/snapshot.h"
 
 namespace stucktrace::unwind {
@@ -15,6 +17,8 @@ class ElfFiles;
 struct StackResult {
   std::vector<model::NativeFrame> frames;  // innermost first
   std::string note;                        // "" complete; else why it is missing or ends early
+  // The call it is in, of a stack that was taken without a stop.
+  std::optional<model::SyscallLine> call;
 };
 
 // Native stacks of threads blocked in a system call, without stopping anything: stack pointer and
@@ -32,6 +36,10 @@ class NativeStacks {
   NativeStacks& operator=(NativeStacks&&) noexcept;
   ~NativeStacks();
   StackResult stack(base::Tid tid);
+  // Of a thread that the caller holds in a ptrace-stop, with the registers read there.
+  StackResult stack_of_stopped(base::Tid tid, const kernel::StandingRegisters& registers);
+  // What is mapped where has changed (execve(2), dlopen(3)): read it again before the next stack.
+  void mappings_changed();
 
  private:
   struct State;
