@@ -24,7 +24,7 @@ _stucktrace() {
   local common='--json --color --quiet --verbose --help'
   local reports='--junit --sarif --html'
   local tracing='--output --stuck-after --settle --announce --attach-mode --payload'
-  tracing+=' --summary --placement --fast-idle --ring'
+  tracing+=' --summary --placement --fast-idle --ring --stacks-at'
   local command='' place=0 index
   COMPREPLY=()
 
@@ -67,6 +67,7 @@ _stucktrace() {
       }
       ;;
     --attach-mode) mapfile -t COMPREPLY < <(compgen -W 'seize attach' -- "$current"); return ;;
+    -k | --stacks-at) mapfile -t COMPREPLY < <(compgen -W 'blocked write futex' -- "$current"); return ;;
     --placement) mapfile -t COMPREPLY < <(compgen -W 'auto local normal' -- "$current"); return ;;
     --payload) mapfile -t COMPREPLY < <(compgen -W 'none text all' -- "$current"); return ;;
     --level) mapfile -t COMPREPLY < <(compgen -W 'structure effects calls' -- "$current"); return ;;

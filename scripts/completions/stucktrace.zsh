@@ -47,6 +47,7 @@ _stucktrace() {
     '(-o --output)'{-o+,--output=}'[record to a file]:file:_files'
     '--ring=[keep the last part of the recording]:size:(16M 64M 256M)'
     '-e+[what becomes visible]:trace=SET:'
+    '(-k --stacks-at)'{-k+,--stacks-at=}'[calls at which to take the stack]:SET:(blocked write futex)'
     '--stuck-after=[look into waits this old]:time:'
     '--settle=[time between the samples]:time:'
     '*--announce=[output that announces completion]:regex:'

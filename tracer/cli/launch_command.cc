@@ -53,6 +53,9 @@ std::optional<engine::LaunchFilter> choose_filter(const std::string& path, const
   if (settings.chosen_set && settings.tracer.trace.contains(syscalls::Sys::kUnknown)) {
     return std::nullopt;
   }
+  if (settings.tracer.stacks_at && settings.tracer.stacks_at->contains(syscalls::Sys::kUnknown)) {
+    return std::nullopt;
+  }
   const bool tracer = is_tracer(path);
   if (tracer || gains_rights(path)) {
     log.say(base::LogLevel::kNormal,

@@ -64,6 +64,10 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
     session->writer_ = std::move(*writer);
   }
   if (settings.summary) session->summary_.emplace();
+  if (settings.blocked_stacks) {
+    session->blocked_calls_.emplace(settings.diagnosis.stuck_after);
+    session->blocked_stacks_.emplace(clock);
+  }
   if (!settings.html_path.empty()) {
     session->lanes_ = std::make_unique<render::TraceLanes>(session->started_);
   }
@@ -79,6 +83,7 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
 
 void LiveSession::accept(model::Event& event) {
   use_sample_of(event.at);
+  use_stacks_of(event.at);
   event.sequence = ++sequence_;
   // A sample put in between carries a time at which the tracer's next event may have been on its
   // way already.
@@ -92,6 +97,7 @@ void LiveSession::on_event(const model::Event& event) {
   if (settings_.keep_events) events_.push_back(event);
   analysis_->on_event(event);
   watch_.observe(event);
+  if (blocked_calls_) blocked_calls_->observe(event);
   tree_.observe(event);
   names_.observe(event);
   if (std::holds_alternative<model::TaskExit>(event.data) && plan_.mode == "launch" &&
@@ -125,6 +131,7 @@ engine::Directive LiveSession::on_tick(base::Instant now, base::Instant seen) {
   }
   // A look at calls that are open now would come before events that ended them.
   if (now - seen < kInStep) look_up_calls();
+  look_at_blocked_calls(seen);
   // The tasks that it shows have been told by now.
   if (auto first = std::exchange(first_sample_, std::nullopt)) use_sample(std::move(*first));
   const bool busy = sampler_.busy();  // asked first: it may be done a moment after take()
@@ -200,6 +207,25 @@ void LiveSession::use_sample_of(base::Instant seen) {
   model::Sample sample = std::move(*sample_);
   sample_.reset();
   use_sample(std::move(sample));
+}
+
+void LiveSession::look_at_blocked_calls(base::Instant seen) {
+  if (!blocked_calls_) return;
+  blocked_stacks_->request(blocked_calls_->due(seen));
+  for (BlockedStack& read : blocked_stacks_->take()) stacks_.push_back(std::move(read));
+  use_stacks_of(seen);
+}
+
+// A stack is that of the call if this is still open by all that had happened when it was read: a
+// stop that ends a call holds the thread in it until its event is on its way.
+void LiveSession::use_stacks_of(base::Instant seen) {
+  while (!stacks_.empty() && stacks_.front().taken_at <= seen) {
+    BlockedStack read = std::move(stacks_.front());
+    stacks_.erase(stacks_.begin());
+    if (!blocked_calls_->is_open(read.call)) continue;
+    model::Event event{0, read.taken_at, read.call.pid, read.call.tid, std::move(read.stack)};
+    accept(event);
+  }
 }
 
 // The names that the timeline uses; what is not of the tree has none.

@@ -9,6 +9,8 @@
 #include "tracer/base/log.h"
 #include "tracer/base/result.h"
 #include "tracer/cli/analysis.h"
+#include "tracer/cli/blocked_calls.h"
+#include "tracer/cli/blocked_stacks.h"
 #include "tracer/cli/live_tree.h"
 #include "tracer/cli/options.h"
 #include "tracer/cli/output.h"
@@ -107,6 +109,8 @@ class LiveSession final {
   void look_up_calls();
   void use_sample_of(base::Instant seen);
   void use_sample(model::Sample sample);
+  void look_at_blocked_calls(base::Instant seen);
+  void use_stacks_of(base::Instant seen);
   void name_as_the_timeline(model::Sample& sample) const;
   void tell_news();
   void request_look(base::Instant seen);
@@ -130,6 +134,9 @@ class LiveSession final {
   LiveTree tree_;
   model::TaskTree names_;
   std::optional<engine::CallWatch> call_watch_;
+  std::optional<BlockedCalls> blocked_calls_;  // only where their stacks are asked for
+  std::optional<BlockedStacks> blocked_stacks_;
+  std::vector<BlockedStack> stacks_;  // to be told once their past has been accepted
   std::optional<model::CallSummary> summary_;
   std::vector<model::Event> events_;
   std::vector<base::Pid> roots_;

@@ -68,6 +68,9 @@ void add_tracing_options(CLI::App& app, CommonOptions& options) {
       ->needs(output);
   app.add_option("-e", options.trace_set,
                  "trace=SET: calls to trace and show: names, %class, /regex/, all, ! inverts");
+  app.add_option("-k,--stacks-at", options.stacks_at,
+                 "SET: calls at which to take the thread's stack, native and Python: the words of "
+                 "-e; blocked: at each call that lasts longer than --stuck-after");
   app.add_flag("-c,--summary", options.summary,
                "count calls, errors and time by call, process and descriptor in place of the "
                "timeline");
@@ -144,6 +147,32 @@ syscalls::TraceSet default_trace_set() {
   return set;
 }
 
+base::Result<StackCalls> parse_stack_calls(std::string_view text) {
+  StackCalls result;
+  const std::string_view set = base::trim(set_of(base::trim(text)));
+  // The word may stand anywhere in the list; what is left is a set as -e has it.
+  constexpr std::string_view kBlocked = "blocked";
+  std::string others;
+  for (const std::string_view item : base::split(set, ',')) {
+    if (base::trim(item) == kBlocked) {
+      result.blocked = true;
+      continue;
+    }
+    if (!others.empty()) others += ',';
+    others += item;
+  }
+  if (others.empty() && result.blocked) return result;
+  auto calls = syscalls::TraceSet::parse(others);
+  if (!calls) {
+    base::Error error = calls.error();
+    error.operation = "-k: " + error.operation;
+    return base::Failure{std::move(error)};
+  }
+  if (calls->empty()) return base::usage_error("-k: an empty set of system calls");
+  result.calls = *calls;
+  return result;
+}
+
 base::Result<Settings> check(const CommonOptions& options) {
   Settings settings;
   auto stuck_after = parse_duration(options.stuck_after, "--stuck-after");
@@ -178,6 +207,12 @@ base::Result<Settings> check(const CommonOptions& options) {
     settings.timeline.trace = *set;
     settings.timeline.level = render::TimelineLevel::kAll;
     settings.chosen_set = true;
+  }
+  if (options.stacks_at) {
+    const auto stacks = parse_stack_calls(*options.stacks_at);
+    if (!stacks) return base::Failure{stacks.error()};
+    settings.blocked_stacks = stacks->blocked;
+    if (!stacks->calls.empty()) settings.tracer.stacks_at = stacks->calls;
   }
   settings.summary = options.summary;
   if (options.summary) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "syscalls/decode.h"
@@ -23,10 +24,11 @@ namespace stucktrace::cli {
 // What the words on the command line were, before anything is checked. One struct for all commands
 // that look at something; each adds the groups it understands.
 struct CommonOptions {
-  std::string record_path;       // -o
-  std::uint64_t ring_bytes = 0;  // --ring
-  std::string json;              // --json gives "-", --json=FILE the path, "" none
-  std::string trace_set;         // -e trace=SET
+  std::string record_path;               // -o
+  std::uint64_t ring_bytes = 0;          // --ring
+  std::string json;                      // --json gives "-", --json=FILE the path, "" none
+  std::string trace_set;                 // -e trace=SET
+  std::optional<std::string> stacks_at;  // -k SET
   std::string stuck_after = "1s";
   std::string settle = "200ms";
   std::vector<std::string> announce;
@@ -57,8 +59,9 @@ struct Settings {
   engine::TracerOptions tracer;
   bool fast_idle = false;
   bool summary = false;
-  bool chosen_set = false;   // -e was given, or everything asked for (-vv)
-  bool keep_events = false;  // to be compared at the end
+  bool blocked_stacks = false;  // of threads that have been blocked for --stuck-after
+  bool chosen_set = false;      // -e was given, or everything asked for (-vv)
+  bool keep_events = false;     // to be compared at the end
   diagnose::Settings diagnosis;
   base::Nanoseconds settle{};
   std::string record_path;
@@ -74,6 +77,13 @@ struct Settings {
   bool quiet = false;
   base::LogLevel log_level = base::LogLevel::kNormal;
 };
+
+// What -k SET names.
+struct StackCalls {
+  syscalls::TraceSet calls = syscalls::TraceSet::none();
+  bool blocked = false;  // the word `blocked`
+};
+base::Result<StackCalls> parse_stack_calls(std::string_view text);
 base::Result<Settings> check(const CommonOptions& options);
 
 // The calls that a default trace keeps: process life, calls that can block, descriptor plumbing,

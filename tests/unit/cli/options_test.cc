@@ -38,6 +38,48 @@ TEST(Check, NamesAnUnknownSystemCall) {
   EXPECT_NE(settings.error().message().find("raed"), std::string::npos);
 }
 
+TEST(StackCalls, AreASetAndTheWordForBlockedOnes) {
+  using syscalls::Sys;
+  const auto two = parse_stack_calls("write,futex");
+  ASSERT_TRUE(two);
+  EXPECT_TRUE(two->calls.contains(Sys::write) && two->calls.contains(Sys::futex));
+  EXPECT_FALSE(two->calls.contains(Sys::read) || two->blocked);
+  const auto alone = parse_stack_calls("blocked");
+  ASSERT_TRUE(alone);
+  EXPECT_TRUE(alone->blocked && alone->calls.empty());
+  for (const char* text : {"blocked,write", "write, blocked", "trace=write,blocked"}) {
+    const auto both = parse_stack_calls(text);
+    ASSERT_TRUE(both) << text;
+    EXPECT_TRUE(both->blocked && both->calls.contains(Sys::write)) << text;
+    EXPECT_FALSE(both->calls.contains(Sys::read)) << text;
+  }
+  const auto others = parse_stack_calls("blocked,!write");
+  ASSERT_TRUE(others);
+  EXPECT_TRUE(others->blocked && others->calls.contains(Sys::read));
+  EXPECT_FALSE(others->calls.contains(Sys::write));
+  EXPECT_TRUE(parse_stack_calls("/^epoll/,%network")->calls.contains(Sys::epoll_wait));
+}
+
+TEST(StackCalls, ThatAreNoneAreRefused) {
+  for (const char* text : {"", " ", ",", "none", "trace=", "raed", "!all", "!blocked"}) {
+    const auto refused = parse_stack_calls(text);
+    ASSERT_FALSE(refused) << text;
+    EXPECT_EQ(refused.error().kind, base::ErrorKind::kUsage);
+    EXPECT_NE(refused.error().message().find("-k"), std::string::npos);
+  }
+}
+
+TEST(StackCalls, AreKeptApartFromTheCallsToTrace) {
+  CommonOptions options;
+  options.stacks_at = "blocked,getpid";
+  const auto settings = check(options);
+  ASSERT_TRUE(settings);
+  EXPECT_TRUE(settings->blocked_stacks);
+  ASSERT_TRUE(settings->tracer.stacks_at);
+  EXPECT_TRUE(settings->tracer.stacks_at->contains(syscalls::Sys::getpid));
+  EXPECT_FALSE(settings->chosen_set);
+}
+
 TEST(DefaultTraceSet, KeepsWhatADiagnosisNeedsAndNoMore) {
   const syscalls::TraceSet set = default_trace_set();
   for (const syscalls::Sys id : {syscalls::Sys::write, syscalls::Sys::futex, syscalls::Sys::wait4,
