@@ -29,7 +29,7 @@ model::Stack shared(std::vector<model::NativeFrame> frames,
   places.reserve(frames.size());
   for (const model::NativeFrame& frame : frames) places.push_back(frame.pc);
   const auto [at, added] = known.try_emplace(std::move(places));
-  if (added || at->second.frames() != frames) at->second = std::move(frames);
+  if (added || at->second.frames() != frames) at->second = model::Stack(std::move(frames));
   return at->second;
 }
 

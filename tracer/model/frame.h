@@ -29,7 +29,7 @@ class Stack {
   using Frames = std::vector<NativeFrame>;
   using value_type = NativeFrame;
   Stack() = default;
-  Stack(Frames frames) : frames_(std::make_shared<Frames>(std::move(frames))) {}
+  explicit Stack(Frames frames) : frames_(std::make_shared<Frames>(std::move(frames))) {}
   Stack(std::initializer_list<NativeFrame> frames) : Stack(Frames(frames)) {}
 
   const Frames& frames() const {
