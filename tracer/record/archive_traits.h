@@ -11,6 +11,7 @@
 
 #include "tracer/base/clock.h"
 #include "tracer/base/ids.h"
+#include "tracer/model/frame.h"
 #include "tracer/model/known.h"
 
 // How a C++ type stands in a message; shared by encoder and decoder.
@@ -25,6 +26,8 @@ template <class T>
 inline constexpr bool kIsVector = false;
 template <class T>
 inline constexpr bool kIsVector<std::vector<T>> = true;
+template <>
+inline constexpr bool kIsVector<model::Stack> = true;
 
 template <class T>
 inline constexpr bool kIsOptional = false;

@@ -192,9 +192,6 @@ struct Fields<model::Thread> {
 };
 
 template <>
-inline constexpr bool kIsVector<model::Stack> = true;
-
-template <>
 struct Fields<model::OutputTail> {
   static void visit(auto& archive, auto& tail) {
     archive(1, tail.fd);

@@ -110,8 +110,9 @@ class Filler {
     }
   }
 
-  template <class T>
-  void fill_vector(std::vector<T>& value) {
+  template <class List>
+  void fill_vector(List& value) {
+    using T = typename List::value_type;
     if constexpr (kIsVariant<T>) {
       [&]<std::size_t... I>(std::index_sequence<I...>) {
         (value.emplace_back(std::in_place_index<I>, make<std::variant_alternative_t<I, T>>()), ...);
