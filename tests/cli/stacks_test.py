@@ -52,10 +52,11 @@ class Words(Case):
 
     def test_unknown_and_empty_sets_are_refused(self):
         for words in ("raed", "", "none", "blocked,raed", "%nothing"):
+            named = "-k" if words else "--stacks-at"
             self.assert_one_line_error(stucktrace("run", "-k", words, "--", "true"), EXIT_FAILURE,
-                                       "-k")
+                                       named)
             self.assert_one_line_error(stucktrace("attach", "--stacks-at", words, "1"),
-                                       EXIT_FAILURE, "-k")
+                                       EXIT_FAILURE, named)
 
 
 class AtEntry(Case):
