@@ -11,7 +11,7 @@
 #include "tracer/cli/failure.h"
 #include "tracer/cli/golden.h"
 #include "tracer/cli/output.h"
-#include "tracer/record/reader.h"
+#include "tracer/record/event_file.h"
 
 namespace stucktrace::cli {
 namespace {
@@ -24,39 +24,49 @@ struct CompareOptions {
 };
 
 struct Recorded {
-  std::vector<model::Event> events;
+  compare::Survey survey;
+  record::EventFile events;
   std::vector<model::FindingRecord> findings;
   base::Instant start;
   std::string path;
   std::optional<model::TracedCalls> traced;
-  GoldenRun run() const { return {events, findings, start, path, path, traced}; }
+  GoldenRun run() const { return {survey, events, findings, start, path, path, traced}; }
 };
 
 // A recording cut short, or of a trace that lost events, would differ for a reason that is none of
 // the program's.
-base::Result<Recorded> read_recording(const std::string& path) {
-  auto recording = record::read_recording(path);
-  if (!recording) return base::Failure{recording.error()};
-  if (recording->cut) {
-    return base::malformed(
-        fmt::format("{}: {}; only whole recordings can be compared", path, *recording->cut));
-  }
+base::Result<Recorded> open_recording(const std::string& path) {
+  auto file = record::EventFile::open(path);
+  if (!file) return base::Failure{file.error()};
+  auto reader = file->read();
+  if (!reader) return base::Failure{reader.error()};
+  const model::TraceHeader& header = reader->header();
+  diagnose::Settings settings;
+  settings.stuck_after = header.stuck_after;
+  settings.announce = header.announce;
+  auto analysis = Analysis::create(settings);
+  if (!analysis) return base::Failure{analysis.error()};
+  compare::Survey survey;
   std::uint64_t missing = 0;
-  for (const model::Event& event : recording->events) {
-    if (const auto* lost = std::get_if<model::Lost>(&event.data)) missing += lost->count;
+  for (;;) {
+    const auto event = reader->next();
+    if (!event) return base::Failure{event.error()};
+    if (!*event) break;
+    if (const auto* lost = std::get_if<model::Lost>(&(*event)->data)) missing += lost->count;
+    (*analysis)->on_event(**event);
+    survey.observe(**event);
+  }
+  if (reader->cut()) {
+    return base::malformed(
+        fmt::format("{}: {}; only whole recordings can be compared", path, *reader->cut()));
   }
   if (missing > 0) {
     return base::malformed(fmt::format(
         "{}: {} events are missing; only whole recordings can be compared", path, missing));
   }
-  diagnose::Settings settings;
-  settings.stuck_after = recording->header.stuck_after;
-  settings.announce = recording->header.announce;
-  auto analysis = Analysis::create(settings);
-  if (!analysis) return base::Failure{analysis.error()};
-  for (const model::Event& event : recording->events) (*analysis)->on_event(event);
-  return Recorded{std::move(recording->events), (*analysis)->findings(), recording->header.started,
-                  path, recording->header.traced};
+  return Recorded{
+      std::move(survey), std::move(*file), (*analysis)->findings(), header.started, path,
+      header.traced};
 }
 
 bool is_text_baseline(const std::string& path) {
@@ -81,13 +91,13 @@ int compare_runs(const CompareOptions& options) {
   auto golden = Golden::open(words);
   if (!golden) return fail(golden.error());
   if (recorded) {
-    const auto baseline = read_recording(options.baseline);
+    const auto baseline = open_recording(options.baseline);
     if (!baseline) return fail(baseline.error());
     if (const auto used = golden->use_as_baseline(baseline->run()); !used) {
       return fail(used.error());
     }
   }
-  const auto current = read_recording(alone ? options.baseline : options.file);
+  const auto current = open_recording(alone ? options.baseline : options.file);
   if (!current) return fail(current.error());
   const auto outcome = golden->judge(current->run());
   if (!outcome) return fail(outcome.error());

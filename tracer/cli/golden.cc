@@ -232,8 +232,10 @@ compare::Options Golden::comparison(const GoldenRun& run) const {
 
 base::Result<void> Golden::use_as_baseline(const GoldenRun& run) {
   if (auto fine = check_comparable(run); !fine) return fine;
+  auto recorded = compare::canonicalise(run.survey, run.events, run.findings, comparison(run));
+  if (!recorded) return base::Failure{recorded.error()};
   baseline_.emplace();
-  baseline_->trace = compare::canonicalise(run.events, run.findings, comparison(run)).trace;
+  baseline_->trace = std::move(recorded->trace);
   return {};
 }
 
@@ -260,8 +262,9 @@ base::Result<void> Golden::check_judgeable(const GoldenRun& run, compare::Seen s
 }
 
 base::Result<Golden::Outcome> Golden::judge(const GoldenRun& run) const {
-  auto current = compare::canonicalise(run.events, run.findings, comparison(run));
-  if (auto fine = check_judgeable(run, current.trace.seen); !fine) {
+  auto current = compare::canonicalise(run.survey, run.events, run.findings, comparison(run));
+  if (!current) return base::Failure{current.error()};
+  if (auto fine = check_judgeable(run, current->trace.seen); !fine) {
     return base::Failure{fine.error()};
   }
   if (baseline_ || options_.update) {
@@ -270,28 +273,29 @@ base::Result<Golden::Outcome> Golden::judge(const GoldenRun& run) const {
   Outcome outcome;
   if (baseline_) {
     // Kept assertions are about the processes of the baseline, under their names there.
-    const auto names = compare::match(baseline_->trace, current.trace);
-    current.trace = renamed(current.trace, names, baseline_->trace);
-    current.roles = renamed(std::move(current.roles), names);
+    const auto names = compare::match(baseline_->trace, current->trace);
+    current->trace = renamed(current->trace, names, baseline_->trace);
+    current->roles = renamed(std::move(current->roles), names);
   }
   if (options_.update) {
-    auto message = update(current.trace);
+    auto message = update(current->trace);
     if (!message) return base::Failure{message.error()};
     outcome.message = *message;
   } else if (baseline_) {
-    if (baseline_->trace.seen != current.trace.seen) {
-      const bool filtered = current.trace.seen == compare::Seen::kFiltered;
+    if (baseline_->trace.seen != current->trace.seen) {
+      const bool filtered = current->trace.seen == compare::Seen::kFiltered;
       return base::usage_error(
           fmt::format("{} shows {} calls than the baseline", run.name, filtered ? "fewer" : "more"),
           filtered ? std::string{kAllCalls} : "make the baseline anew with --update");
     }
-    const auto differences = compare::diff(baseline_->trace, current.trace);
+    const auto differences = compare::diff(baseline_->trace, current->trace);
     outcome.passed = differences.empty();
     outcome.text = compare::to_text(differences);
   }
   const auto failures =
-      compare::check_assertions(assertions_, run.events, run.findings, current.roles, run.start);
-  for (const auto& failure : failures) {
+      compare::check_assertions(assertions_, run.events, run.findings, current->roles, run.start);
+  if (!failures) return base::Failure{failures.error()};
+  for (const auto& failure : *failures) {
     outcome.passed = false;
     if (!outcome.text.empty()) outcome.text += "\n";
     std::size_t index = 0;

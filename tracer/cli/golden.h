@@ -8,7 +8,7 @@
 #include "tracer/base/clock.h"
 #include "tracer/base/result.h"
 #include "tracer/compare/baseline.h"
-#include "tracer/model/event.h"
+#include "tracer/model/event_source.h"
 #include "tracer/model/verdict.h"
 
 namespace CLI {
@@ -31,7 +31,8 @@ void add_golden_options(CLI::App& app, GoldenOptions& options);
 
 // A run to be judged; what it refers to must outlive it.
 struct GoldenRun {
-  const std::vector<model::Event>& events;
+  const compare::Survey& survey;  // of the events
+  const model::EventSource& events;
   std::vector<model::FindingRecord> findings;
   base::Instant start;
   std::string name;       // in messages

@@ -71,7 +71,8 @@ std::optional<engine::LaunchFilter> choose_filter(const std::string& path, const
 base::Result<bool> judge(const Golden& golden, const LiveSession& session,
                          const model::TracedCalls& traced, const Settings& settings,
                          Output& diagnostics, base::Log& log) {
-  const auto outcome = golden.judge({session.events(), session.analysis().findings(),
+  const KeptEvents& events = *session.events();
+  const auto outcome = golden.judge({events.survey(), events, session.analysis().findings(),
                                      session.started(), "the run", settings.record_path, traced});
   if (!outcome) return base::Failure{outcome.error()};
   diagnostics.write(outcome->text);

@@ -46,22 +46,17 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
   session->started_ = clock.now();
   session->started_wall_ = clock.wall();
   session->last_event_ = session->started_;
+  const model::TraceHeader header = session->header();
   if (!settings.record_path.empty()) {
-    model::TraceHeader header;
-    header.tool_version = kVersion;
-    header.mode = session->plan_.mode;
-    header.command = session->plan_.command;
-    header.started = session->started_;
-    header.started_wall = session->started_wall_;
-    header.host = host_description();
-    header.clock_ticks_per_second = static_cast<std::uint32_t>(::sysconf(_SC_CLK_TCK));
-    header.own_pid = ::getpid();
-    header.stuck_after = settings.diagnosis.stuck_after;
-    header.announce = settings.diagnosis.announce;
-    header.traced = session->plan_.traced;
     auto writer = open_recording(settings, header);
     if (!writer) return base::Failure{writer.error()};
     session->writer_ = std::move(*writer);
+  }
+  if (settings.keep_events) {
+    const bool whole = settings.ring_bytes == 0;
+    auto kept = KeptEvents::create(whole ? settings.record_path : std::string{}, header);
+    if (!kept) return base::Failure{kept.error()};
+    session->kept_ = std::move(*kept);
   }
   if (settings.summary) session->summary_.emplace();
   if (settings.blocked_stacks) {
@@ -81,6 +76,22 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
   return session;
 }
 
+model::TraceHeader LiveSession::header() const {
+  model::TraceHeader header;
+  header.tool_version = kVersion;
+  header.mode = plan_.mode;
+  header.command = plan_.command;
+  header.started = started_;
+  header.started_wall = started_wall_;
+  header.host = host_description();
+  header.clock_ticks_per_second = static_cast<std::uint32_t>(::sysconf(_SC_CLK_TCK));
+  header.own_pid = ::getpid();
+  header.stuck_after = settings_.diagnosis.stuck_after;
+  header.announce = settings_.diagnosis.announce;
+  header.traced = plan_.traced;
+  return header;
+}
+
 void LiveSession::accept(model::Event& event) {
   use_sample_of(event.at);
   use_stacks_of(event.at);
@@ -94,7 +105,7 @@ void LiveSession::accept(model::Event& event) {
 void LiveSession::on_event(const model::Event& event) {
   last_event_ = event.at;
   if (writer_) writer_->on_event(event);
-  if (settings_.keep_events) events_.push_back(event);
+  if (kept_) kept_->on_event(event);
   analysis_->on_event(event);
   watch_.observe(event);
   if (blocked_calls_) blocked_calls_->observe(event);
@@ -306,8 +317,10 @@ base::Result<void> LiveSession::finish() {
   if (timeline_) timeline_->close();
   if (lanes_) lanes_->close();
   flush_lines();
-  if (!writer_) return {};
-  return writer_->finish();
+  base::Result<void> recorded;
+  if (writer_) recorded = writer_->finish();
+  if (kept_) kept_->finish();
+  return recorded;
 }
 
 }  // namespace stucktrace::cli

@@ -11,6 +11,7 @@
 #include "tracer/cli/analysis.h"
 #include "tracer/cli/blocked_calls.h"
 #include "tracer/cli/blocked_stacks.h"
+#include "tracer/cli/kept_events.h"
 #include "tracer/cli/live_tree.h"
 #include "tracer/cli/options.h"
 #include "tracer/cli/output.h"
@@ -83,8 +84,8 @@ class LiveSession final {
   base::Result<void> finish();
 
   const Analysis& analysis() const { return *analysis_; }
-  // All of them, where Settings::keep_events asks for it.
-  const std::vector<model::Event>& events() const { return events_; }
+  // All of them, where Settings::keep_events asks for it; else null. After finish().
+  const KeptEvents* events() const { return kept_.get(); }
   base::Instant started() const { return started_; }
   bool found() const { return !analysis_->findings().empty(); }
   model::Report report() const;
@@ -105,6 +106,7 @@ class LiveSession final {
         timeline_out_(timeline_out),
         diagnostics_(diagnostics),
         watch_(settings.diagnosis.stuck_after) {}
+  model::TraceHeader header() const;
   void on_event(const model::Event& event);
   void look_up_calls();
   void use_sample_of(base::Instant seen);
@@ -138,7 +140,7 @@ class LiveSession final {
   std::optional<BlockedStacks> blocked_stacks_;
   std::vector<BlockedStack> stacks_;  // to be told once their past has been accepted
   std::optional<model::CallSummary> summary_;
-  std::vector<model::Event> events_;
+  std::unique_ptr<KeptEvents> kept_;
   std::vector<base::Pid> roots_;
   base::Instant started_;
   base::Nanoseconds started_wall_{};

@@ -8,9 +8,10 @@
 
 #include "syscalls/trace_set.h"
 #include "tracer/base/clock.h"
+#include "tracer/base/result.h"
 #include "tracer/compare/canonical.h"
 #include "tracer/compare/scanner.h"
-#include "tracer/model/event.h"
+#include "tracer/model/event_source.h"
 #include "tracer/model/verdict.h"
 
 namespace stucktrace::compare {
@@ -59,10 +60,9 @@ struct AssertionFailure {
   std::string show;  // what to show of a replay, as -e trace= takes it; "" everything
 };
 
-// `roles` are those of the events.
-std::vector<AssertionFailure> check_assertions(const std::vector<Assertion>& assertions,
-                                               const std::vector<model::Event>& events,
-                                               const std::vector<model::FindingRecord>& findings,
-                                               const RoleTable& roles, base::Instant start);
+// Goes through the events once; `roles` are those of their tasks. An error if they cannot be had.
+base::Result<std::vector<AssertionFailure>> check_assertions(
+    const std::vector<Assertion>& assertions, const model::EventSource& events,
+    const std::vector<model::FindingRecord>& findings, const RoleTable& roles, base::Instant start);
 
 }  // namespace stucktrace::compare

@@ -10,6 +10,7 @@
 #include "syscalls/io.h"
 #include "tracer/base/text.h"
 #include "tracer/compare/assertion.h"
+#include "tracer/compare/task_follower.h"
 #include "tracer/model/timeline.h"
 
 namespace stucktrace::compare {
@@ -73,8 +74,7 @@ bool is_wait_of_its_own(const model::Call& call) {
 
 class Judge {
  public:
-  Judge(const Assertion& assertion, const RoleTable& roles, base::Instant start)
-      : assertion_(assertion), roles_(roles), start_(start) {
+  Judge(const Assertion& assertion, base::Instant start) : assertion_(assertion), start_(start) {
     if (assertion.process) {
       process_ = fmt::format("P{}", *assertion.process);
     } else if (assertion.kind == Kind::kExits || assertion.kind == Kind::kKilled) {
@@ -82,20 +82,20 @@ class Judge {
     }
   }
 
-  void observe(std::size_t index, const model::Event& event,
+  // `role` is that of the event's thread.
+  void observe(const model::Event& event, const std::string& role,
                const std::vector<model::Call>& ended) {
-    const std::string* role = roles_.role(index);
-    if (role == nullptr || !concerns(*role)) return;
+    if (!concerns(role)) return;
     present_ = true;
     switch (assertion_.kind) {
       case Kind::kCount:
-        return count(event, *role, ended);
+        return count(event, role, ended);
       case Kind::kMaxBlocked:
-        for (const auto& call : ended) measure(call, *role);
+        for (const auto& call : ended) measure(call, role);
         return;
       case Kind::kExits:
       case Kind::kKilled:
-        if (const auto* exit = std::get_if<model::TaskExit>(&event.data)) end(event, *exit, *role);
+        if (const auto* exit = std::get_if<model::TaskExit>(&event.data)) end(event, *exit, role);
         return;
       case Kind::kNoFinding:
         return;
@@ -244,7 +244,6 @@ class Judge {
   }
 
   const Assertion& assertion_;
-  const RoleTable& roles_;
   base::Instant start_;
   std::string process_;  // "" any
   bool present_ = false;
@@ -259,32 +258,39 @@ class Judge {
 
 }  // namespace
 
-std::vector<AssertionFailure> check_assertions(const std::vector<Assertion>& assertions,
-                                               const std::vector<model::Event>& events,
-                                               const std::vector<model::FindingRecord>& findings,
-                                               const RoleTable& roles, base::Instant start) {
+base::Result<std::vector<AssertionFailure>> check_assertions(
+    const std::vector<Assertion>& assertions, const model::EventSource& events,
+    const std::vector<model::FindingRecord>& findings, const RoleTable& roles,
+    base::Instant start) {
+  std::vector<AssertionFailure> failures;
+  if (assertions.empty()) return failures;
   std::vector<Judge> judges;
-  for (const Assertion& assertion : assertions) judges.emplace_back(assertion, roles, start);
+  for (const Assertion& assertion : assertions) judges.emplace_back(assertion, start);
+  TaskFollower tasks;
   model::CallPairer pairer;
   std::map<base::Tid, std::string> names;
-  for (std::size_t index = 0; index < events.size(); ++index) {
-    const model::Event& event = events[index];
-    if (const std::string* role = roles.role(index)) names[event.tid] = *role;
-    std::vector<model::Call> ended;
+  base::Instant last;
+  std::vector<model::Call> ended;
+  const auto done = events.for_each([&](const model::Event& event) {
+    last = event.at;
+    const std::string* role = roles.role(tasks.observe(event).task);
+    ended.clear();
     if (auto call = pairer.observe(event)) {
       // Killed while it waited; without an end of its own it would be no wait.
       if (!call->end && std::holds_alternative<model::TaskExit>(event.data)) call->end = event.at;
       ended.push_back(std::move(*call));
     }
-    for (Judge& judge : judges) judge.observe(index, event, ended);
-  }
+    if (role == nullptr) return;
+    names[event.tid] = *role;
+    for (Judge& judge : judges) judge.observe(event, *role, ended);
+  });
+  if (!done) return base::Failure{done.error()};
   for (model::Call& call : pairer.close()) {
     const auto name = names.find(call.tid);
     if (name == names.end()) continue;
-    call.end = std::max(call.start, events.back().at);
+    call.end = std::max(call.start, last);
     for (Judge& judge : judges) judge.observe_open(call, name->second);
   }
-  std::vector<AssertionFailure> failures;
   for (Judge& judge : judges) {
     if (auto failure = judge.verdict(findings, names)) failures.push_back(std::move(*failure));
   }

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <unordered_set>
 
 #include "tracer/compare/call_facts.h"
 #include "tracer/compare/deed_lines.h"
@@ -15,31 +14,18 @@
 namespace stucktrace::compare {
 namespace {
 
-std::unordered_set<std::int32_t> numbers_of(const std::vector<model::Event>& events) {
-  std::unordered_set<std::int32_t> numbers;
-  for (const auto& event : events) {
-    numbers.insert(event.pid.value());
-    numbers.insert(event.tid.value());
-    if (const auto* made = std::get_if<model::NewTask>(&event.data)) {
-      numbers.insert(made->child.value());
-    }
-  }
-  return numbers;
-}
-
 // One pass over the events with the final names, one ThreadLines a task: the order of calls.
 class Walk {
  public:
-  Walk(const std::vector<model::Event>& events, Roles& roles, const Naming& naming,
-       const Normaliser& normalise)
-      : events_(&events),
-        normalise_(&normalise),
+  Walk(Roles& roles, const Naming& naming, const Normaliser& normalise)
+      : normalise_(&normalise),
         roles_(&roles),
         things_(normalise, naming.things),
         steps_(roles, things_, normalise) {}
 
-  void run() {
-    for (std::size_t index = 0; index < events_->size(); ++index) step(index);
+  base::Result<void> run(const model::EventSource& events) {
+    roles_->rewind();
+    return events.for_each([this](const model::Event& event) { step(event); });
   }
   std::vector<std::string> lines(std::size_t task) const {
     const auto at = threads_.find(task);
@@ -52,11 +38,10 @@ class Walk {
   }
 
  private:
-  void step(std::size_t index) {
-    const model::Event& event = (*events_)[index];
-    const std::size_t task = roles_->task_of_event(index);
+  void step(const model::Event& event) {
+    roles_->follow(event);
+    const std::size_t task = roles_->task();
     if (task == Roles::kNone) return;
-    roles_->advance(index);
     ThreadLines& lines = threads_[task];
     if (const auto* enter = std::get_if<model::SyscallEnter>(&event.data)) {
       // Whether a look meets a call is a matter of time; what is stuck in it is a finding anyway.
@@ -64,11 +49,11 @@ class Walk {
     }
     const auto call = pairer_.observe(event);
     const auto fresh =
-        things_.observe(event, roles_->of_event(index), roles_->maker_of(task) == Roles::kNone);
+        things_.observe(event, roles_->name(task), roles_->maker_of(task) == Roles::kNone);
     if (const auto* exit = std::get_if<model::SyscallExit>(&event.data)) {
       if (call && !exit->looked_up && !call->looked_up) finish(event, *call, fresh, lines);
     } else {
-      happened(index, event, task, lines);
+      happened(event, task, lines);
     }
   }
 
@@ -79,8 +64,7 @@ class Walk {
     steps_.exit(call, fresh, lines);
   }
 
-  void happened(std::size_t index, const model::Event& event, std::size_t task,
-                ThreadLines& lines) {
+  void happened(const model::Event& event, std::size_t task, ThreadLines& lines) {
     if (const auto* seen = std::get_if<model::TaskSeen>(&event.data)) {
       if (seen->at_attach && !seen->argv.empty()) {
         lines.milestone("runs " + command(seen->exe, seen->argv));
@@ -90,7 +74,7 @@ class Walk {
     } else if (const auto* made = std::get_if<model::NewTask>(&event.data)) {
       lines.milestone(fmt::format("makes {} {}",
                                   made->kind == model::NewTaskKind::kThread ? "thread" : "process",
-                                  roles_->made_by(index)));
+                                  roles_->name(roles_->made())));
     } else if (const auto* stop = std::get_if<model::SignalStop>(&event.data)) {
       // When it arrives, and at which thread, is timing; that it does is not.
       if (!is_timing_noise(stop->signo)) {
@@ -110,7 +94,6 @@ class Walk {
     return text;
   }
 
-  const std::vector<model::Event>* events_;
   const Normaliser* normalise_;
   Roles* roles_;
   Things things_;
@@ -184,13 +167,15 @@ std::string CanonicalTrace::Section::heading() const {
   return fmt::format("{} {}{}{}", role, title, doubtful ? kChild : "", doubtful ? kNobody : "");
 }
 
-CanonicalRun canonicalise(const std::vector<model::Event>& events,
-                          const std::vector<model::FindingRecord>& findings,
-                          const Options& options) {
-  const Normaliser normalise{numbers_of(events), options.normalise};
-  Roles roles{events};
+base::Result<CanonicalRun> canonicalise(const Survey& survey, const model::EventSource& events,
+                                        const std::vector<model::FindingRecord>& findings,
+                                        const Options& options) {
+  const Normaliser normalise{survey.numbers, options.normalise};
+  Roles roles{survey.tasks};
   Things things{normalise};
-  const Deeds deeds = collect_deeds(events, roles, things, normalise);
+  const auto collected = collect_deeds(events, roles, things, normalise);
+  if (!collected) return base::Failure{collected.error()};
+  const Deeds& deeds = *collected;
   const auto channels = channels_of(deeds, roles, things);
   const Users users = users_of(deeds, channels);
   const Naming naming = canonical_names(deeds, channels, roles, things, options.level);
@@ -199,22 +184,19 @@ CanonicalRun canonicalise(const std::vector<model::Event>& events,
   run.trace.seen = options.seen.value_or(deeds.all_seen ? Seen::kAll : Seen::kFiltered);
   const DeedSources from{deeds,  channels,  users,         naming,        roles,
                          things, normalise, options.level, run.trace.seen};
-  // The findings name tasks by numbers as they were last.
   auto builder = Builder{from, run.trace};
   run.roles.names = naming.tasks;
-  for (std::size_t index = 0; index < events.size(); ++index) {
-    run.roles.of_event.push_back(roles.task_of_event(index));
-  }
   if (options.level == Level::kCalls) {
-    Roles renamed{events};
+    Roles renamed{survey.tasks};
     renamed.rename(naming.tasks);
-    Walk walk{events, renamed, naming, normalise};
-    walk.run();
+    Walk walk{renamed, naming, normalise};
+    if (auto done = walk.run(events); !done) return base::Failure{done.error()};
     builder.processes(&walk);
   } else {
     builder.processes(nullptr);
   }
   builder.channels();
+  // These name tasks by numbers as they were last.
   builder.findings(findings);
   return run;
 }

@@ -6,9 +6,11 @@
 #include <string_view>
 #include <vector>
 
+#include "tracer/base/result.h"
 #include "tracer/compare/level.h"
 #include "tracer/compare/normalise.h"
-#include "tracer/model/event.h"
+#include "tracer/compare/survey.h"
+#include "tracer/model/event_source.h"
 #include "tracer/model/verdict.h"
 
 namespace stucktrace::compare {
@@ -51,12 +53,12 @@ struct CanonicalTrace {
   bool operator==(const CanonicalTrace&) const = default;
 };
 
-// Whose event each one is.
+// What the tasks of a run are called.
 struct RoleTable {
-  std::vector<std::string> names;     // "P2.T1"
-  std::vector<std::size_t> of_event;  // index into names; beyond its end for events of nobody
-  const std::string* role(std::size_t event) const {
-    return of_event[event] < names.size() ? &names[of_event[event]] : nullptr;
+  std::vector<std::string> names;  // "P2.T1"; by TaskFollower's index
+  // Null for nobody.
+  const std::string* role(std::size_t task) const {
+    return task < names.size() ? &names[task] : nullptr;
   }
 };
 
@@ -65,8 +67,11 @@ struct CanonicalRun {
   RoleTable roles;
 };
 
-CanonicalRun canonicalise(const std::vector<model::Event>& events,
-                          const std::vector<model::FindingRecord>& findings,
-                          const Options& options);
+// `survey` has seen the same events. Goes through them once for each of what was done and, if that
+// is asked for, in which order; takes memory for what the trace then holds, for tasks and what they
+// opened, not for events. Fails only if the events cannot be had.
+base::Result<CanonicalRun> canonicalise(const Survey& survey, const model::EventSource& events,
+                                        const std::vector<model::FindingRecord>& findings,
+                                        const Options& options);
 
 }  // namespace stucktrace::compare

@@ -21,35 +21,34 @@ constexpr int kMostDescriptors = 256;
 
 class Collector {
  public:
-  Collector(std::span<const model::Event> events, Roles& roles, Things& things,
-            const Normaliser& normalise)
-      : events_(events), roles_(roles), things_(things), normalise_(normalise) {}
+  Collector(Roles& roles, Things& things, const Normaliser& normalise)
+      : roles_(roles), things_(things), normalise_(normalise) {}
 
-  Deeds run() {
+  base::Result<Deeds> run(const model::EventSource& events) {
     for (std::size_t task = 0; task < roles_.size(); ++task) {
       if (roles_.is_thread(task)) continue;
       const std::size_t maker = roles_.maker_of(task);
       deeds_.processes[task].maker = maker == Roles::kNone ? maker : roles_.process_of(maker);
     }
-    for (std::size_t index = 0; index < events_.size(); ++index) step(index);
+    const auto done = events.for_each([this](const model::Event& event) { step(event); });
+    if (!done) return base::Failure{done.error()};
     return std::move(deeds_);
   }
 
  private:
   ProcessDeeds& of(std::size_t task) { return deeds_.processes[roles_.process_of(task)]; }
 
-  void step(std::size_t index) {
-    const model::Event& event = events_[index];
-    const std::size_t task = roles_.task_of_event(index);
+  void step(const model::Event& event) {
+    roles_.follow(event);
+    const std::size_t task = roles_.task();
     if (task == Roles::kNone) return;
-    roles_.advance(index);
     ProcessDeeds& deeds = of(task);
     if (std::holds_alternative<model::TaskExit>(event.data)) end(event, deeds);
     if (const auto* enter = std::get_if<model::SyscallEnter>(&event.data)) {
       if (!enter->looked_up) attempt(begun_call(event, *enter), deeds);
     }
     const auto call = pairer_.observe(event);
-    const std::string& role = roles_.of_event(index);
+    const std::string& role = roles_.name(task);
     const auto fresh = things_.observe(event, role, Roles::is_root(role));
     for (Thing* thing : fresh) {
       // Whose open of a named pipe came back first is chance.
@@ -66,12 +65,12 @@ class Collector {
         deeds.programs.push_back(program_name(seen->exe, normalise_));
       }
     } else if (std::holds_alternative<model::NewTask>(event.data)) {
-      made(index, deeds);
+      made(deeds);
     }
   }
 
-  void made(std::size_t index, const ProcessDeeds& maker) {
-    const std::size_t child = roles_.task_made_by(index);
+  void made(const ProcessDeeds& maker) {
+    const std::size_t child = roles_.made();
     if (child == Roles::kNone || roles_.is_thread(child)) return;
     ProcessDeeds& deeds = deeds_.processes[child];
     deeds.inherited = maker.programs.empty() ? maker.inherited : maker.programs.back();
@@ -297,7 +296,6 @@ class Collector {
     deeds.signals.insert({syscalls::signal_name(sent->signo), target});
   }
 
-  std::span<const model::Event> events_;
   Roles& roles_;
   Things& things_;
   const Normaliser& normalise_;
@@ -321,9 +319,9 @@ bool is_channel(const Thing& thing) {
   }
 }
 
-Deeds collect_deeds(std::span<const model::Event> events, Roles& roles, Things& things,
-                    const Normaliser& normalise) {
-  return Collector{events, roles, things, normalise}.run();
+base::Result<Deeds> collect_deeds(const model::EventSource& events, Roles& roles, Things& things,
+                                  const Normaliser& normalise) {
+  return Collector{roles, things, normalise}.run(events);
 }
 
 }  // namespace stucktrace::compare

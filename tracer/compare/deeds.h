@@ -6,15 +6,15 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tracer/base/result.h"
 #include "tracer/compare/normalise.h"
 #include "tracer/compare/roles.h"
 #include "tracer/compare/things.h"
-#include "tracer/model/event.h"
+#include "tracer/model/event_source.h"
 
 namespace stucktrace::compare {
 
@@ -56,9 +56,9 @@ struct Deeds {
   bool all_seen = false;  // reads, closes or opens for reading were among the calls
 };
 
-// Walks through a trace once. `roles` is advanced through it, `things` are filled.
-Deeds collect_deeds(std::span<const model::Event> events, Roles& roles, Things& things,
-                    const Normaliser& normalise);
+// Goes through a trace once. `roles`, at its beginning, follow it; `things` are filled.
+base::Result<Deeds> collect_deeds(const model::EventSource& events, Roles& roles, Things& things,
+                                  const Normaliser& normalise);
 
 // What connects processes and has two ends in the trace.
 bool is_channel(const Thing& thing);

@@ -152,6 +152,7 @@ void ThreadLines::milestone(std::string line) {
 void ThreadLines::program(std::string line) {
   add({Kind::kProgram, std::move(line), {}, {}});
   first_ = steps_.size();
+  for (const auto& [name, sum] : sums_) lines_before_[name] += sum.lines;
   sums_.clear();
   opaque_.clear();
 }
@@ -187,21 +188,30 @@ void ThreadLines::output(const std::string& name, const Output& written) {
     sum.size += written.size;
     sum.cut = sum.cut || written.cut;
     sum.block = sum.block || written.block;
-    if (!sum.cut && (!sum.block || sum.size <= kMaxBlocks)) return add_output(name, written.text);
+    if (!sum.cut && (!sum.block || sum.size <= kMaxBlocks)) {
+      // Lines beyond those that are shown need no text.
+      const bool shown = lines_before_[name] + sum.lines <= kMaxOutputLines;
+      const std::string_view text = shown ? written.text : std::string_view{};
+      if (add_output(name, text)) {
+        sum.lines += static_cast<std::size_t>(std::ranges::count(text, '\n'));
+      }
+      return;
+    }
     // Neither has what this program wrote there before.
     opaque_.insert(name);
+    sum.lines = 0;
     fold_again();
   }
   wait(without_text(name));
 }
 
-void ThreadLines::add_output(const std::string& name, std::string_view bytes) {
+bool ThreadLines::add_output(const std::string& name, std::string_view bytes) {
   if (steps_.empty() || steps_.back().kind != Kind::kOutput || steps_.back().text != name) {
     add({Kind::kOutput, name, {}, {}});
   }
-  if (steps_.back().kind == Kind::kOutput && steps_.back().text == name) {  // else full
-    steps_.back().bytes += bytes;
-  }
+  if (steps_.back().kind != Kind::kOutput || steps_.back().text != name) return false;  // full
+  steps_.back().bytes += bytes;
+  return true;
 }
 
 void ThreadLines::fold_again() {

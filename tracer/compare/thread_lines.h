@@ -59,14 +59,18 @@ class ThreadLines {
     std::uint64_t size = 0;
     bool cut = false;
     bool block = false;
+    std::size_t lines = 0;  // whole ones, kept in steps
   };
 
   void add(Step step);
   void add_any(std::vector<std::string> steps);
-  void add_output(const std::string& name, std::string_view bytes);
+  // True if there was room for them.
+  bool add_output(const std::string& name, std::string_view bytes);
   void fold_again();
 
   std::vector<Step> steps_;
+  // Of the programs before, by name written to: whole lines kept.
+  std::map<std::string, std::size_t, std::less<>> lines_before_;
   // Of the run of waits since the last step of another kind:
   std::unordered_set<std::string> waited_;  // plain waits, since the first for any of several
   std::unordered_set<std::string> any_;     // what those wait for

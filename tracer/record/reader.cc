@@ -24,6 +24,10 @@ base::Result<Reader> Reader::open(const std::string& path) {
     return base::system_error(fmt::format("cannot read recording {}", base::escape_text(path)),
                               code);
   }
+  return start(path, std::move(file));
+}
+
+base::Result<Reader> Reader::start(const std::string& path, base::UniqueFd file) {
   Reader reader{path, std::move(file)};
   if (auto done = reader.read_preamble(); !done) return base::Failure{done.error()};
   if (auto done = reader.read_header(); !done) return base::Failure{done.error()};

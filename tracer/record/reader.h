@@ -21,6 +21,8 @@ class Reader {
   // One clear error for what cannot be read at all: missing, a directory, foreign, newer, cut
   // before the header's end.
   static base::Result<Reader> open(const std::string& path);
+  // The same for an open file, from where it stands; `path` is its name in messages.
+  static base::Result<Reader> start(const std::string& path, base::UniqueFd file);
 
   const model::TraceHeader& header() const { return header_; }
   // The next event; nullopt at the end, which cut() explains if it was not a clean one. An error

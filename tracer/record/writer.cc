@@ -29,6 +29,11 @@ base::Result<std::unique_ptr<Writer>> Writer::create(const std::string& path,
   base::UniqueFd file{
       ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, S_IRUSR | S_IWUSR)};
   if (!file.valid()) return cannot_write(path, base::Errno::last());
+  return start(path, std::move(file), header);
+}
+
+base::Result<std::unique_ptr<Writer>> Writer::start(const std::string& path, base::UniqueFd file,
+                                                    const model::TraceHeader& header) {
   std::unique_ptr<Writer> writer{new Writer{path, std::move(file), header.started}};
   append_preamble(writer->buffer_);
   append_header(header, writer->buffer_);

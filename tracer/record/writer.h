@@ -21,6 +21,9 @@ class Writer final : public Sink {
   // trace starts.
   static base::Result<std::unique_ptr<Writer>> create(const std::string& path,
                                                       const model::TraceHeader& header);
+  // The same into an open file; `path` is its name in messages.
+  static base::Result<std::unique_ptr<Writer>> start(const std::string& path, base::UniqueFd file,
+                                                     const model::TraceHeader& header);
   // Hands what is buffered to the file; the recording then reads as "not closed".
   ~Writer() override;
   Writer(const Writer&) = delete;

@@ -46,8 +46,9 @@ class Judged : public testing::Test {
       return {};
     }
     const auto events = events_of({}, program);
-    const auto run = canonicalise(events, findings, {});
-    return check_assertions({*parsed}, events, findings, run.roles, test::EventScript::kStart);
+    const auto run = canonical(events, findings, {});
+    return *check_assertions({*parsed}, model::EventList{events}, findings, run.roles,
+                             test::EventScript::kStart);
   }
   void holds(std::string_view text, const Program& program = {}) {
     const auto failures = judge(text, program);
@@ -116,8 +117,9 @@ std::vector<AssertionFailure> judged(std::string_view text, const test::EventScr
     return {};
   }
   const auto events = script.events();
-  const auto run = canonicalise(events, {}, {});
-  return check_assertions({*parsed}, events, {}, run.roles, test::EventScript::kStart);
+  const auto run = canonical(events, {}, {});
+  return *check_assertions({*parsed}, model::EventList{events}, {}, run.roles,
+                           test::EventScript::kStart);
 }
 
 TEST(JudgedUnfinished, WaitsCutOffByTheEndOfTheirThreadCount) {

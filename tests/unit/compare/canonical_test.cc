@@ -6,6 +6,7 @@
 
 #include "tests/unit/compare/program.h"
 #include "tracer/compare/match.h"
+#include "tracer/compare/task_follower.h"
 
 namespace stucktrace::compare {
 namespace {
@@ -216,14 +217,14 @@ TEST(Canonical, NamesFindingsByRoles) {
     run.first_pid = 500;
     run.first_inode = 60'000;
   });
-  const auto first = canonicalise(events_of(one), {finding({1000, 1001, 1002}, 25'003)}, {}).trace;
+  const auto first = canonical(events_of(one), {finding({1000, 1001, 1002}, 25'003)}, {}).trace;
   EXPECT_EQ(first.sections.back().role, "findings");
   EXPECT_THAT(first.sections.back().lines,
               ElementsAre("timed-deadlock of P2, cycle P1 -> P1.T1 -> P2, on pipe#1"));
   // The same cycle told from another thread on, by other numbers.
   auto other = finding({502, 500, 501}, 60'003);
   other.finding.tid = base::Tid{502};
-  EXPECT_EQ(canonicalise(events_of(two), {other}, {}).trace, first);
+  EXPECT_EQ(canonical(events_of(two), {other}, {}).trace, first);
 
   const auto differences = diff(canonical(one, {}, Level::kEffects), first);
   ASSERT_EQ(differences.size(), 1U);
@@ -235,24 +236,25 @@ TEST(Canonical, TakesRulesOfTheUser) {
   auto rule = substitution("Good(bye)", "<$1>");
   ASSERT_TRUE(rule);
   const Options options{.normalise = {*rule}, .level = Level::kCalls, .seen = {}};
-  EXPECT_THAT(to_text(canonicalise(events_of({}), {}, options).trace),
-              HasSubstr("All done! <bye>!"));
+  EXPECT_THAT(to_text(canonical(events_of({}), {}, options).trace), HasSubstr("All done! <bye>!"));
   const auto wrong = substitution("(", "");
   ASSERT_FALSE(wrong);
   EXPECT_EQ(wrong.error().kind, base::ErrorKind::kUsage);
 }
 
 TEST(Canonical, AnEmptyTraceHasNoSections) {
-  EXPECT_THAT(canonicalise({}, {}, {}).trace.sections, IsEmpty());
+  EXPECT_THAT(canonical(std::vector<model::Event>{}, {}, {}).trace.sections, IsEmpty());
 }
 
 TEST(Canonical, SaysWhoseEventEachOneIs) {
   const auto events = events_of({});
-  const auto run = canonicalise(events, {}, {});
-  for (std::size_t index = 0; index < events.size(); ++index) {
-    const int tid = events[index].tid.value();
-    ASSERT_NE(run.roles.role(index), nullptr);
-    EXPECT_EQ(*run.roles.role(index), tid == 1000 ? "P1" : tid == 1001 ? "P1.T1" : "P2");
+  const auto run = canonical(events, {}, {});
+  TaskFollower tasks;
+  for (const model::Event& event : events) {
+    const int tid = event.tid.value();
+    const std::string* role = run.roles.role(tasks.observe(event).task);
+    ASSERT_NE(role, nullptr);
+    EXPECT_EQ(*role, tid == 1000 ? "P1" : tid == 1001 ? "P1.T1" : "P2");
   }
 }
 

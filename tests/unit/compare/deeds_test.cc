@@ -3,6 +3,7 @@
 
 #include "tests/support/event_script.h"
 #include "tests/unit/compare/program.h"
+#include "tests/unit/compare/run_of_events.h"
 
 // What processes did and with whom, at the levels where order does not count.
 namespace stucktrace::compare {
@@ -22,8 +23,7 @@ constexpr std::uint64_t kAtCwd = 0xffffff9c;
 
 std::string effects(const EventScript& script, Level level = Level::kEffects) {
   return to_text(
-      canonicalise(script.events(), {}, {.normalise = {}, .level = level, .seen = Seen::kAll})
-          .trace);
+      canonical(script.events(), {}, {.normalise = {}, .level = level, .seen = Seen::kAll}).trace);
 }
 
 // P1 with a pipe (3, 4) that nobody passes on by exec.

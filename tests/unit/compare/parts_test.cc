@@ -93,10 +93,19 @@ TEST(Normaliser, TakesNoPatternThatCouldRunForEver) {
 // ---- roles
 // ---------------------------------------------------------------------------------------
 
+Roles roles_after(const std::vector<model::Event>& events) {
+  TaskFollower all;
+  for (const model::Event& event : events) all.observe(event);
+  return Roles{all};
+}
+
 std::vector<std::string> roles_of(const std::vector<model::Event>& events) {
-  const Roles roles{events};
+  Roles roles = roles_after(events);
   std::vector<std::string> list;
-  for (std::size_t i = 0; i < events.size(); ++i) list.push_back(roles.of_event(i));
+  for (const model::Event& event : events) {
+    roles.follow(event);
+    list.push_back(roles.name(roles.task()));
+  }
   return list;
 }
 
@@ -111,8 +120,12 @@ TEST(RolesTest, SayThePlaceInTheTree) {
   script.made(6, 14, 14, 16, NewTaskKind::kVfork);
   script.made(7, 14, 14, 17, NewTaskKind::kThread);
   const auto events = script.events();
-  Roles roles{events};
-  for (std::size_t i = 0; i < events.size(); ++i) roles.advance(i);
+  Roles roles = roles_after(events);
+  std::vector<std::string> made;
+  for (const model::Event& event : events) {
+    roles.follow(event);
+    made.push_back(roles.name(roles.made()));
+  }
   EXPECT_EQ(roles.of_tid(base::Tid{10}), "P1");
   EXPECT_EQ(roles.of_tid(base::Tid{11}), "P1/T1");
   EXPECT_EQ(roles.of_tid(base::Tid{12}), "P1/T2");
@@ -121,7 +134,8 @@ TEST(RolesTest, SayThePlaceInTheTree) {
   EXPECT_EQ(roles.of_tid(base::Tid{15}), "P1/T2/T1");
   EXPECT_EQ(roles.of_tid(base::Tid{16}), "P1/T2.1.1");
   EXPECT_EQ(roles.of_tid(base::Tid{17}), "P1/T2.1/T1");
-  EXPECT_EQ(roles.made_by(4), "P1/T2.1");
+  EXPECT_EQ(made[4], "P1/T2.1");
+  EXPECT_EQ(made[0], "");
   const auto process = [&](int tid) { return roles.process_of(roles.task_of(base::Tid{tid})); };
   EXPECT_EQ(process(17), process(14));
   EXPECT_EQ(process(15), process(10));
@@ -225,6 +239,43 @@ TEST(ThreadLinesTest, FoldBlocksOfOutputWhateverTheirNumber) {
                                    "writes stdout (not line by line)", "executes \"/bin/true\"",
                                    "writes stdout \"a\\n\""));
   EXPECT_EQ(loop_of_blocks(kManyTurns), loop_of_blocks(100));
+}
+
+void write_lines(ThreadLines& lines, int count) {
+  for (int line = 0; line < count; ++line) lines.output("stdout", {"a\n", 2, false, false});
+}
+
+TEST(ThreadLinesTest, ShowAThousandLinesOfOutputAndThenThatThereAreMore) {
+  const auto written = [](int first, int second) {
+    ThreadLines lines;
+    lines.program("executes \"/bin/a\"");
+    write_lines(lines, first);
+    lines.program("executes \"/bin/b\"");
+    write_lines(lines, second);
+    lines.output("stdout", {"the last", 8, false, false});
+    return lines.take(Normaliser{{}, {}});
+  };
+  const auto whole = written(600, 399);
+  EXPECT_EQ(whole.size(), 1002U);
+  EXPECT_EQ(whole.back(), "writes stdout \"the last\"");
+  const auto full = written(600, 400);
+  EXPECT_EQ(full.size(), 1003U);
+  EXPECT_EQ(full.back(), "writes stdout more");
+  EXPECT_EQ(written(600, 100'000), full);
+}
+
+// What a program that has no text wrote before does not count.
+TEST(ThreadLinesTest, CountNoLinesOfWhatIsNotShown) {
+  ThreadLines lines;
+  lines.program("executes \"/bin/a\"");
+  write_lines(lines, 5'000);
+  lines.output("stdout", {"b\n", 2, true, false});
+  lines.program("executes \"/bin/b\"");
+  write_lines(lines, 700);
+  const auto shown = lines.take(Normaliser{{}, {}});
+  EXPECT_EQ(shown.size(), 703U);
+  EXPECT_EQ(shown[1], "writes stdout (not line by line)");
+  EXPECT_EQ(shown.back(), "writes stdout \"a\\n\"");
 }
 
 }  // namespace

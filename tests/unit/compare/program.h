@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/support/event_script.h"
+#include "tests/unit/compare/run_of_events.h"
 #include "tracer/compare/canonical.h"
 #include "tracer/compare/diff.h"
 #include "tracer/model/event.h"
@@ -142,8 +143,8 @@ inline std::vector<model::Event> events_of(const RunOf& run, const Program& prog
 
 inline CanonicalTrace canonical(const RunOf& run, const Program& program = {},
                                 Level level = Level::kCalls) {
-  return canonicalise(events_of(run, program), {},
-                      {.normalise = {}, .level = level, .seen = Seen::kAll})
+  return canonical(events_of(run, program), {},
+                   {.normalise = {}, .level = level, .seen = Seen::kAll})
       .trace;
 }
 

@@ -6,6 +6,7 @@
 
 #include "tests/support/event_script.h"
 #include "tests/unit/compare/program.h"
+#include "tests/unit/compare/run_of_events.h"
 #include "tracer/compare/canonical.h"
 
 // What single calls and other events become.
@@ -35,7 +36,7 @@ EventScript started(ResourceKind output = ResourceKind::kTty) {
 }
 
 CanonicalTrace calls_of(const EventScript& script) {
-  return canonicalise(script.events(), {}, {.normalise = {}, .level = Level::kCalls, .seen = {}})
+  return canonical(script.events(), {}, {.normalise = {}, .level = Level::kCalls, .seen = {}})
       .trace;
 }
 
