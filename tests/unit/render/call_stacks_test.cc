@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/event_script.h"
-#include "tracer/base/text.h"
+#include "tests/unit/render/trace_text.h"
 #include "tracer/render/event_lines.h"
 #include "tracer/render/perfetto_trace.h"
 #include "tracer/render/strace_log.h"
@@ -17,13 +17,12 @@ namespace stucktrace::render {
 namespace {
 
 using nlohmann::json;
-using test::EventScript;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
 using Lines = std::vector<std::string>;
 
-Lines lines_of(const EventScript& script, TimelineLevel level) {
+Lines timeline_of(const EventScript& script, TimelineLevel level) {
   TimelineOptions options;
   options.level = level;
   Lines lines;
@@ -31,21 +30,6 @@ Lines lines_of(const EventScript& script, TimelineLevel level) {
                         [&](std::string_view line) { lines.emplace_back(line); });
   for (const model::Event& event : script.events()) timeline.on_event(event);
   timeline.close();
-  return lines;
-}
-
-template <class Writer>
-Lines written(const EventScript& script) {
-  model::TraceHeader header;
-  header.started = EventScript::kStart;
-  header.started_wall = std::chrono::seconds{1'772'366'400};
-  std::string out;
-  Writer writer(header, [&out](std::string_view bytes) { out += bytes; });
-  for (const model::Event& event : script.events()) writer.on_event(event);
-  writer.close();
-  Lines lines;
-  for (const std::string_view line : base::split(out, '\n')) lines.emplace_back(line);
-  if (!lines.empty() && lines.back().empty()) lines.pop_back();
   return lines;
 }
 
@@ -62,7 +46,7 @@ TEST(TextTimeline, StacksStandUnderTheirCalls) {
   script.add(3, 10, 10, none).exit(3.5, 10, 10, "close", {9}, 0);
   // Whatever is shown otherwise: a call with a stack was asked for.
   for (const auto level : {TimelineLevel::kStory, TimelineLevel::kAll}) {
-    const Lines lines = lines_of(script, level);
+    const Lines lines = timeline_of(script, level);
     ASSERT_EQ(lines.size(), 8U);
     const std::size_t column = lines[0].find("close(7)");
     ASSERT_NE(column, std::string::npos);
@@ -85,7 +69,7 @@ TEST(TextTimeline, AFoldedLoopHasTheStackOfItsCallsOnce) {
     script.enter(i + 1, 10, 10, "sched_yield", {}).stack(i + 1, 10, 10, {"sched_yield", "spin"});
     script.exit(i + 1.5, 10, 10, "sched_yield", {}, 0);
   }
-  const Lines lines = lines_of(script, TimelineLevel::kStory);
+  const Lines lines = timeline_of(script, TimelineLevel::kStory);
   const auto frames = std::ranges::count_if(
       lines, [](const std::string& line) { return line.find("at spin") != std::string::npos; });
   EXPECT_EQ(frames, 1);
@@ -101,7 +85,7 @@ TEST(TextTimeline, PythonFramesStandInPlaceOfTheInterpreters) {
   seen.frames.push_back({0x3000, "Py_BytesMain", "/usr/bin/python3", 0x12, "", 0});
   seen.python.push_back({"put", "/usr/lib/queue.py", 42, true});
   script.enter(1, 10, 10, "close", {7}).add(1, 10, 10, seen).exit(2, 10, 10, "close", {7}, 0);
-  const Lines lines = lines_of(script, TimelineLevel::kStory);
+  const Lines lines = timeline_of(script, TimelineLevel::kStory);
   ASSERT_EQ(lines.size(), 3U);
   EXPECT_TRUE(lines[1].ends_with("  at write+0x12 (libc.so.6)")) << lines[1];
   EXPECT_TRUE(lines[2].ends_with("  py /usr/lib/queue.py:42 put")) << lines[2];
@@ -118,7 +102,7 @@ TEST(StraceLog, StacksFollowTheirCalls) {
   nameless.frames.push_back({0x7f00, "", "/usr/lib/a\nb.so", 0, "", 0});
   script.add(2, 10, 10, nameless);
   EXPECT_THAT(
-      written<StraceLog>(script),
+      lines_of(written<StraceLog>(script)),
       ElementsAre(
           "10    1772366400.001000 close(7)                                = 0 <0.000500>",
           " > /usr/bin/program(a+0x12) [0x400061]", " > /usr/bin/program(b+0x12) [0x400062]",
@@ -134,7 +118,7 @@ TEST(EventLines, TellStacksAsReportsDo) {
   seen.python.push_back({"put", "/usr/lib/queue.py", 42, true});
   seen.note = "ends early";
   script.enter(1, 10, 10, "close", {7}).add(1, 10, 10, seen);
-  for (const std::string& line : written<EventLines>(script)) {
+  for (const std::string& line : lines_of(written<EventLines>(script))) {
     const json object = json::parse(line);
     if (object["type"] != "stack") continue;
     EXPECT_EQ(object["tid"], 10);
@@ -154,7 +138,7 @@ TEST(PerfettoTrace, StacksAreAnnotationsOfTheirSlices) {
   script.enter(1, 10, 10, "close", {7}).stack(1, 10, 10, {"tidy", "main"});
   script.exit(2, 10, 10, "close", {7}, 0);
   std::string bytes;
-  for (const std::string& part : written<PerfettoTrace>(script)) bytes += part + "\n";
+  for (const std::string& part : lines_of(written<PerfettoTrace>(script))) bytes += part + "\n";
   EXPECT_THAT(bytes, HasSubstr("frame 0"));
   EXPECT_THAT(bytes, HasSubstr("at tidy+0x12 (program)"));
   EXPECT_THAT(bytes, HasSubstr("at main+0x12 (program)"));
