@@ -108,9 +108,10 @@ class Collector {
     deeds.standard = {};
     if (!entries.empty()) deeds.closed = {0, 1, 2};
     for (const model::FdEntry& entry : entries) {
-      const Thing* thing = things_.find(event.pid, entry.fd);
+      Thing* thing = things_.find(event.pid, entry.fd);
       if (thing == nullptr) continue;
       if (entry.fd <= 2) {
+        thing->pinned = true;
         deeds.closed.erase(entry.fd);
         deeds.standard[static_cast<std::size_t>(entry.fd)] = thing->index;
       } else if (is_channel(*thing)) {

@@ -175,6 +175,7 @@ void name_things(const std::map<std::size_t, Channel>& channels, const Roles& ro
                  const Things& things, Naming& naming) {
   std::vector<std::tuple<bool, std::size_t, std::size_t, const Thing*>> list;
   for (const auto& thing : things.all()) {
+    if (thing == nullptr) continue;
     const auto channel = channels.find(channel_of(*thing));
     const bool is_channel = channel != channels.end();
     if (is_channel ? channel->first != thing->index : !thing->numbered) continue;

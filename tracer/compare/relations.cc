@@ -48,7 +48,7 @@ Peers peers_of(const Deeds& deeds) {
 std::vector<const Thing*> in_order(const Things& things) {
   std::vector<const Thing*> list;
   for (const auto& thing : things.all()) {
-    if (!is_channel(*thing) || channel_of(*thing) != thing->index) continue;
+    if (thing == nullptr || !is_channel(*thing) || channel_of(*thing) != thing->index) continue;
     if (thing->maker == Thing::kNobody && thing->kind != model::ResourceKind::kFifo) continue;
     list.push_back(thing.get());
   }

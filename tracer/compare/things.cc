@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "tracer/compare/call_facts.h"
 #include "tracer/compare/path_text.h"
 
@@ -70,7 +72,31 @@ std::size_t Things::add(Thing thing) {
   thing.index = index;
   if (const auto name = names_.find(index); name != names_.end()) thing.name = name->second;
   things_.push_back(std::make_unique<Thing>(std::move(thing)));
+  ++kept_;
   return index;
+}
+
+// A trace opens files without end; how many are open at a time, and how many there are, is bounded.
+void Things::sweep() {
+  std::unordered_set<std::size_t> shown;
+  std::erase_if(pids_, [&](base::Pid pid) {
+    const auto entries = fds_.entries(pid);
+    for (const FdEntry& entry : entries) {
+      if (const auto index = index_of(entry)) shown.insert(*index);
+    }
+    return entries.empty();
+  });
+  for (auto& [real, indices] : by_real_) {
+    const std::size_t latest = indices.back();
+    std::erase_if(indices, [&](std::size_t index) {
+      const Thing& thing = *things_[index];
+      if (index == latest || !thing.plain || thing.pinned || shown.contains(index)) return false;
+      things_[index].reset();
+      --kept_;
+      return true;
+    });
+  }
+  sweep_at_ = std::max(kFirstSweep, 2 * kept_);
 }
 
 std::string Things::numbered(const std::string& maker, ResourceKind kind) {
@@ -147,6 +173,8 @@ std::size_t Things::made(const FdEntry& entry, Sys call, const std::string& make
     thing.name = thing.kind == ResourceKind::kTty         ? std::string{"tty"}
                  : thing.kind == ResourceKind::kPtyMaster ? numbered(maker, thing.kind)
                                                           : quoted((*normalise_)(entry.label));
+    thing.plain =
+        !channel && thing.kind != ResourceKind::kTty && thing.kind != ResourceKind::kPtyMaster;
     if (thing.kind == ResourceKind::kFifo) {
       name_fifo(thing, entry.label);
       thing.name = quoted((*normalise_)(thing.label));
@@ -199,6 +227,11 @@ std::vector<FdEntry> Things::translated(const std::vector<FdEntry>& entries, bas
 
 std::vector<Thing*> Things::observe(const model::Event& event, const std::string& maker,
                                     bool is_root) {
+  if (kept_ >= sweep_at_) sweep();
+  pids_.insert(event.pid);
+  if (const auto* made = std::get_if<model::NewTask>(&event.data)) {
+    pids_.insert(base::Pid{made->child.value()});
+  }
   std::vector<Thing*> fresh;
   const auto pass_on = [&](auto data) {
     fds_.observe({event.sequence, event.at, event.pid, event.tid, std::move(data)});

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -30,6 +31,8 @@ struct Thing {
   bool numbered = false;        // has its name of who made it
   std::string path;             // opened in the trace: as the program named it, raw bytes
   std::string label;            // named pipes: where the kernel says that it is
+  bool plain = false;           // opened by its path, and no channel
+  bool pinned = false;          // plain: somebody else means it by its index
   bool gone = false;            // named pipes: removed, its inode may be that of another one
   const Thing* peer = nullptr;  // socketpair(2): the other end
   std::size_t maker = kNobody;  // Roles' index of the thread that made it
@@ -63,12 +66,14 @@ class Things {
   const model::FdEntry* entry(base::Pid pid, int fd) const { return fds_.find(pid, fd); }
   // By the kernel's identity: the latest thing that had it.
   const Thing* find(const model::ResourceId& real) const;
-  // All of them, by index.
+  // All of them, by index; null for a plain one that nothing leads to any more.
   const std::vector<std::unique_ptr<Thing>>& all() const { return things_; }
   // A write to it is output that people read.
   bool is_output(base::Pid pid, int fd);
 
  private:
+  static constexpr std::size_t kFirstSweep = 4'096;
+
   std::size_t add(Thing thing);
   std::size_t inherited(const model::FdEntry& entry, base::Pid pid, const std::string& role,
                         bool is_root);
@@ -80,6 +85,8 @@ class Things {
   std::optional<std::size_t> same_as_before(const model::FdEntry& entry, base::Pid pid) const;
   std::vector<model::FdEntry> translated(const std::vector<model::FdEntry>& entries, base::Pid pid,
                                          const std::string& role, bool is_root);
+  // Lets go of plain things that no descriptor shows and that are not the latest of their identity.
+  void sweep();
   static model::ResourceId id_of(std::size_t index, model::ResourceKind kind);
   static std::optional<std::size_t> index_of(const model::FdEntry& entry);
 
@@ -88,6 +95,9 @@ class Things {
   model::FdTracker fds_;  // its resources are id_of(index into things_)
   std::vector<std::unique_ptr<Thing>> things_;
   std::map<model::ResourceId, std::vector<std::size_t>> by_real_;
+  std::size_t kept_ = 0;  // of things_
+  std::size_t sweep_at_ = kFirstSweep;
+  std::unordered_set<base::Pid> pids_;  // that may have descriptors
   std::map<std::pair<std::string, model::ResourceKind>, int> counts_;
   struct MadeFifo {
     std::string path;
