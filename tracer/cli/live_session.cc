@@ -148,7 +148,7 @@ engine::Directive LiveSession::on_tick(base::Instant now, base::Instant seen) {
   const bool busy = sampler_.busy();  // asked first: it may be done a moment after take()
   if (!sample_) sample_ = sampler_.take();
   use_sample_of(seen);
-  if (!busy && !sample_ && !last_look_over_) request_look(seen);
+  if (!busy && !sample_ && !last_look_.over()) request_look(seen);
   if (plan_.fails && !failed_) failed_ = std::ranges::any_of(analysis_->findings(), plan_.fails);
   if (let_go_ || (plan_.time_limit && now - started_ >= *plan_.time_limit)) {
     return engine::Directive::kDetach;
@@ -166,13 +166,10 @@ bool LiveSession::wants_confirmation(base::Instant seen) const {
 
 // Nothing is being looked at.
 void LiveSession::request_look(base::Instant seen) {
-  if (last_look_) {
+  if (last_look_.wanted()) {
     // Asked for and nothing came: the tree has ended meanwhile.
-    if (last_look_requested_) return finish_last_look();
-    last_look_requested_ = true;
-    sampler_.request(
-        {.roots = roots_now(), .settle = last_look_->settle, .time_limit = last_look_->time_limit});
-    return;
+    if (last_look_.asked()) return finish_last_look();
+    return sampler_.request(last_look_.ask(roots_now()));
   }
   // What the command has left behind is looked at once it has been there for a while.
   const bool orphans = orphans_since_ && seen - *orphans_since_ >= settings_.diagnosis.stuck_after;
@@ -183,12 +180,12 @@ void LiveSession::request_look(base::Instant seen) {
 
 void LiveSession::want_last_look(LastLook look) {
   model::Event event{0, clock_.now(), base::Pid{}, base::Tid{}, model::Note{look.ended.words}};
-  last_look_ = std::move(look);
+  last_look_.want(std::move(look));
   accept(event);
 }
 
 void LiveSession::finish_last_look() {
-  last_look_over_ = true;
+  last_look_.end();
   flush_lines();
   if (writer_) writer_->flush();
   if (plan_.on_last_look) plan_.on_last_look(report());
@@ -269,7 +266,7 @@ void LiveSession::use_sample(model::Sample sample) {
     diagnostics_.write(render::text_report(picture, {.color = settings_.color_stderr}));
   }
   // Only a sample that says something belongs into the trace: it is what a replay diagnoses again.
-  const bool last = last_look_requested_ && !last_look_over_;
+  const bool last = last_look_.asked();
   if (diagnosis.findings.empty() && !last) return;
   const base::Instant taken_at = sample.now->taken_at;
   model::Event event{0, taken_at, base::Pid{}, base::Tid{}, std::move(sample)};
@@ -299,13 +296,7 @@ model::Report LiveSession::report() const {
   report.diagnosis = analysis_->last_diagnosis();
   report.history = analysis_->findings();
   if (report.snapshot) report.could_not_see = report.snapshot->could_not_see;
-  if (last_look_) {
-    report.ended = last_look_->ended;
-    if (!last_look_over_) {
-      report.could_not_see.emplace_back(
-          "the last look at the tree was not over within its limit, or before the tree's end");
-    }
-  }
+  last_look_.tell(report);
   return report;
 }
 

@@ -12,6 +12,7 @@
 #include "tracer/cli/blocked_calls.h"
 #include "tracer/cli/blocked_stacks.h"
 #include "tracer/cli/kept_events.h"
+#include "tracer/cli/last_look.h"
 #include "tracer/cli/live_tree.h"
 #include "tracer/cli/options.h"
 #include "tracer/cli/output.h"
@@ -41,13 +42,6 @@ struct SessionPlan {
   std::function<void(const model::Report&)> on_last_look = {};
 };
 
-// The look before the tree is ended.
-struct LastLook {
-  model::Ended ended;
-  base::Nanoseconds settle{};
-  base::Nanoseconds time_limit{};  // of each of its two
-};
-
 // Wires one live trace: engine events to recorder, analysis and timeline; stalls to the sampler and
 // its samples back into the event stream, so that a replay sees what the live run saw.
 //
@@ -73,7 +67,7 @@ class LiveSession final {
 
   // The tree is going to be ended: one more look, whatever it shows, then none.
   void want_last_look(LastLook look);
-  bool last_look_over() const { return last_look_over_; }
+  bool last_look_over() const { return last_look_.over(); }
   // Some finding fails the run.
   bool failed() const { return failed_; }
 
@@ -152,9 +146,7 @@ class LiveSession final {
   bool let_go_ = false;
   bool told_recording_failure_ = false;
   std::optional<base::Instant> orphans_since_;  // the command's end, till they were looked at
-  std::optional<LastLook> last_look_;
-  bool last_look_requested_ = false;
-  bool last_look_over_ = false;
+  LastLookStage last_look_;
   bool failed_ = false;
 };
 
