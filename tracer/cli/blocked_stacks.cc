@@ -30,7 +30,7 @@ bool is_in(const OpenCall& asked, const syscalls::RawCall& found) {
 std::optional<model::StackSeen> read(const OpenCall& asked, Readers& readers) {
   unwind::StackResult native = readers.native.stack(asked.tid);
   if (native.call && !is_in(asked, native.call->call)) return std::nullopt;
-  model::StackSeen seen{std::move(native.frames), {}, std::move(native.note)};
+  model::StackSeen seen{native.frames.frames(), {}, std::move(native.note)};
   // Python's frames are read one after the other: the thread must not have moved meanwhile.
   const auto watch = unwind::ThreadWatch::open(asked.pid, asked.tid);
   if (!native.call || !watch) return seen;

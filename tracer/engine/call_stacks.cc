@@ -34,7 +34,7 @@ model::StackSeen CallStacks::take(base::Pid pid, const kernel::Stopped& stopped)
   }
   Process& about = process(pid);
   unwind::StackResult native = about.native.stack_of_stopped(stopped.tid(), *registers);
-  return {std::move(native.frames), about.python.frames(stopped.tid()), std::move(native.note)};
+  return {native.frames.frames(), about.python.frames(stopped.tid()), std::move(native.note)};
 }
 
 void CallStacks::code_mapped(base::Pid pid) {

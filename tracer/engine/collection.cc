@@ -9,6 +9,7 @@
 
 #include "tracer/base/text.h"
 #include "tracer/engine/call_text.h"
+#include "tracer/engine/halves.h"
 #include "tracer/engine/java_waits.h"
 #include "tracer/engine/output_tail.h"
 #include "tracer/kernel/remote_memory.h"
@@ -47,6 +48,11 @@ model::Thread as_thread(base::Tid tid, const ThreadSample& sample) {
     thread.syscall = model::unknown("running");
   }
   return thread;
+}
+
+// What was read of it holds only if it has not.
+bool may_move(const model::Thread& thread) {
+  return !has_ended(thread.state) && thread.wait.kind != WaitKind::kRunning;
 }
 
 }  // namespace
@@ -163,47 +169,65 @@ Surroundings Collection::surroundings() {
   return {procfs_, clock_, probes_, scan_, notes_, cache_, sockets_.table(), options_.tracer_self};
 }
 
-model::Thread Collection::read_thread(ProcessDraft& draft, base::Tid tid, ThreadSample sample) {
-  const base::Pid pid = draft.process.pid;
+model::Thread Collection::read_thread(const ProcessDraft& draft, base::Tid tid,
+                                      const ThreadSample& sample) {
   const kernel::ProcessMemory memory{tid};
   static const std::vector<model::FdEntry> kNoFds;
-  const Surroundings around = surroundings();
   ProcessView view = draft.view;
   const auto own_table = draft.own_tables.find(tid);
   if (own_table != draft.own_tables.end()) view.fds = &own_table->second;
+  model::Thread thread = as_thread(tid, sample);
+  thread.wait = read_wait(surroundings(), view, tid, sample, memory);
+  if (thread.syscall && thread.syscall->call.number >= 0) {
+    thread.call_text =
+        call_text(thread.syscall->call, memory, view.fds != nullptr ? *view.fds : kNoFds);
+  }
+  return thread;
+}
+
+// A thread that has moved while its wait was read.
+void Collection::read_again(const ProcessDraft& draft, const kernel::Procfs& near,
+                            model::Thread& thread) {
+  const base::Tid tid = thread.tid;
   for (int attempt = 0;; ++attempt) {
-    model::Thread thread = as_thread(tid, sample);
-    thread.wait = read_wait(around, view, tid, sample, memory);
-    if (thread.syscall && thread.syscall->call.number >= 0) {
-      thread.call_text =
-          call_text(thread.syscall->call, memory, view.fds != nullptr ? *view.fds : kNoFds);
-    }
-    const bool settled = has_ended(sample.pulse.state) || thread.wait.kind == WaitKind::kRunning ||
-                         stands_still(procfs_, pid, tid, sample.pulse);
-    if (settled) {
-      if (thread.wait.kind != WaitKind::kRunning) pulses_.insert_or_assign(tid, sample.pulse);
-      return thread;
-    }
-    auto again = sample_thread(procfs_, pid, tid);
-    if (!again || attempt == kRetries) {
+    const auto sample = sample_thread(near, draft.process.pid, tid);
+    if (!sample || attempt == kRetries) {
       // It moves, or has just ended: either way it waits for nothing.
       thread.wait = {};
-      thread.wait.kind = again ? WaitKind::kRunning : WaitKind::kOther;
-      if (!again) thread.state = 'X';
-      return thread;
+      thread.wait.kind = sample ? WaitKind::kRunning : WaitKind::kOther;
+      if (!sample) thread.state = 'X';
+      return;
     }
-    sample = std::move(*again);
+    thread = read_thread(draft, tid, *sample);
+    if (!may_move(thread)) return;
+    if (stands_still(near, draft.process.pid, tid, sample->pulse)) {
+      pulses_.insert_or_assign(tid, sample->pulse);
+      return;
+    }
   }
 }
 
+std::function<bool(base::Tid)> Collection::standing(const model::Process& process) {
+  return [this, pid = process.pid,
+          near = near_threads(procfs_, process.pid, process.threads.size())](base::Tid tid) {
+    const auto before = pulses_.find(tid);
+    if (before == pulses_.end() || !stands_still(near, pid, tid, before->second)) return false;
+    stood_.insert(tid);
+    return true;
+  };
+}
+
 std::vector<base::Tid> Collection::drop_waits_of_the_past(model::Process& process) const {
+  const kernel::Procfs near = near_threads(procfs_, process.pid, process.threads.size());
   std::vector<base::Tid> moved;
   for (model::Thread& thread : process.threads) {
     const auto before = pulses_.find(thread.tid);
     if (before == pulses_.end() || has_ended(thread.state)) continue;
     // Who naps in a loop is told by what comes between the naps, and by the frames around them.
     if (thread.wait.kind == WaitKind::kSleep) continue;
-    if (stands_still(procfs_, process.pid, thread.tid, before->second)) continue;
+    // What an interpreter says was read later.
+    if (!process.interpreter && stood_.contains(thread.tid)) continue;
+    if (stands_still(near, process.pid, thread.tid, before->second)) continue;
     moved.push_back(thread.tid);
     // Likewise who waits again and again for a limited time.
     if (thread.wait.timeout) continue;
@@ -267,10 +291,25 @@ void Collection::take_in_openers(const model::Wait& wait) {
 
 void Collection::read_process_waits(ProcessDraft& draft) {
   auto& threads = draft.process.threads;
+  std::vector<Pulse> pulses;
   for (auto& [tid, sample] : draft.samples) {
-    threads.push_back(read_thread(draft, tid, std::move(sample)));
+    threads.push_back(read_thread(draft, tid, sample));
+    pulses.push_back(std::move(sample.pulse));
   }
   draft.samples.clear();
+  const kernel::Procfs near = near_threads(procfs_, draft.process.pid, threads.size());
+  std::vector<char> stood(threads.size());
+  by_halves(threads.size(), [&](std::size_t i) {
+    stood[i] = static_cast<char>(!may_move(threads[i]) ||
+                                 stands_still(near, draft.process.pid, threads[i].tid, pulses[i]));
+  });
+  for (std::size_t i = 0; i < threads.size(); ++i) {
+    if (stood[i] == 0) {
+      read_again(draft, near, threads[i]);
+    } else if (threads[i].wait.kind != WaitKind::kRunning) {
+      pulses_.insert_or_assign(threads[i].tid, std::move(pulses[i]));
+    }
+  }
   std::ranges::sort(threads, {}, [&draft](const model::Thread& thread) {
     return std::pair{thread.tid != base::main_thread(draft.process.pid), thread.tid};
   });

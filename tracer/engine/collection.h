@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -29,6 +30,9 @@ class Collection {
   // Threads that have moved while other things were read (stacks), which are then not of the wait
   // that was. A wait without a limit is none any more.
   std::vector<base::Tid> drop_waits_of_the_past(model::Process& process) const;
+  // Says whether a thread of this process still stands where its wait was read. Not to be kept
+  // longer than is needed.
+  std::function<bool(base::Tid)> standing(const model::Process& process);
   // True when the time limit has passed.
   bool is_late() const;
   // Moves everything out, sorted and with roles.
@@ -43,7 +47,8 @@ class Collection {
   const std::vector<base::Pid>& children_by_parent(base::Pid parent);
   void share_address_space(ProcessDraft& draft);
   void read_process_waits(ProcessDraft& draft);
-  model::Thread read_thread(ProcessDraft& draft, base::Tid tid, ThreadSample sample);
+  model::Thread read_thread(const ProcessDraft& draft, base::Tid tid, const ThreadSample& sample);
+  void read_again(const ProcessDraft& draft, const kernel::Procfs& near, model::Thread& thread);
   void widen(const ProcessDraft& draft, const model::Thread& thread);
   Surroundings surroundings();
   void find_fifo_openers();
@@ -64,6 +69,7 @@ class Collection {
   ResourceReader resources_;
   std::map<base::Pid, std::unique_ptr<ProcessDraft>> drafts_;
   std::map<base::Tid, Pulse> pulses_;  // what each wait held for
+  std::set<base::Tid> stood_;          // those that stood there when their stacks were read
   std::deque<base::Pid> unread_;       // drafts whose waits are still to be read
   std::map<base::Pid, std::vector<base::Pid>> by_parent_;
   bool by_parent_read_ = false;

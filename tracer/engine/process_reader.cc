@@ -4,11 +4,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <thread>
 #include <utility>
 
+#include "tracer/engine/halves.h"
 #include "tracer/kernel/own_threads.h"
-#include "tracer/kernel/quiet_thread.h"
 
 namespace stucktrace::engine {
 namespace {
@@ -60,19 +59,8 @@ void read_samples(const kernel::Procfs& procfs, ProcessDraft& draft) {
   const base::Pid pid = draft.process.pid;
   const auto tids = procfs.tasks(pid).value_or(std::vector<base::Tid>{});
   std::vector<base::Result<ThreadSample>> samples(tids.size());
-  const auto read_some = [&](std::size_t first, std::size_t end) {
-    for (std::size_t i = first; i < end; ++i) samples[i] = sample_thread(procfs, pid, tids[i]);
-  };
-  // What it costs is the kernel's work, and two processors do it in half the time.
-  constexpr std::size_t kWorthAThread = 256;
-  const std::size_t half = tids.size() < kWorthAThread ? tids.size() : tids.size() / 2;
-  {
-    std::jthread other;
-    if (half < tids.size()) {
-      other = kernel::quiet_thread([&] { read_some(half, tids.size()); });
-    }
-    read_some(0, half);
-  }
+  const kernel::Procfs near = near_threads(procfs, pid, tids.size());
+  by_halves(tids.size(), [&](std::size_t i) { samples[i] = sample_thread(near, pid, tids[i]); });
   for (std::size_t i = 0; i < tids.size(); ++i) {
     const base::Tid tid = tids[i];
     auto& sample = samples[i];

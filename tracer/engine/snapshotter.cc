@@ -55,7 +55,7 @@ base::Result<std::shared_ptr<model::Snapshot>> Snapshotter::take(const SnapshotO
         collection.could_not_see("stacks are missing: the time limit had passed");
         break;
       }
-      stacks.read(*process);
+      stacks.read(*process, collection.standing(*process));
       stacks.forget_ends(process->pid, collection.drop_waits_of_the_past(*process));
       if (process->interpreter && !process->interpreter->note.empty()) {
         collection.could_not_see(

@@ -22,26 +22,16 @@ bool is_blocked(const model::Thread& thread) {
   return alive && thread.wait.kind != model::WaitKind::kRunning;
 }
 
-// Threads of a pool stand at one place, by the thousand.
-model::Stack shared(std::vector<model::NativeFrame> frames,
-                    std::map<std::vector<std::uint64_t>, model::Stack>& known) {
-  std::vector<std::uint64_t> places;
-  places.reserve(frames.size());
-  for (const model::NativeFrame& frame : frames) places.push_back(frame.pc);
-  const auto [at, added] = known.try_emplace(std::move(places));
-  if (added || at->second.frames() != frames) at->second = model::Stack(std::move(frames));
-  return at->second;
-}
-
 void add_native(model::Process& process, const std::shared_ptr<unwind::ElfFiles>& files,
-                bool may_stop) {
+                bool may_stop, const std::function<bool(base::Tid)>& standing) {
   unwind::NativeStacks stacks{process.pid, files, may_stop};
-  std::map<std::vector<std::uint64_t>, model::Stack> known;
   for (model::Thread& thread : process.threads) {
     const bool stops = may_stop && thread.state == 'R';
     if (!is_blocked(thread) && !stops) continue;
-    unwind::StackResult result = stacks.stack(thread.tid);
-    thread.stack = shared(std::move(result.frames), known);
+    unwind::StackResult result = thread.syscall ? stacks.stack(thread.tid, *thread.syscall,
+                                                               [&] { return standing(thread.tid); })
+                                                : stacks.stack(thread.tid);
+    thread.stack = std::move(result.frames);
     thread.stack_note = std::move(result.note);
   }
 }
@@ -90,10 +80,10 @@ void StackReader::add_python(model::Process& process) {
   runtime_.emplace(process.pid, std::move(interpreter->threads));
 }
 
-void StackReader::read(model::Process& process) {
+void StackReader::read(model::Process& process, const std::function<bool(base::Tid)>& standing) {
   const bool any_blocked = std::ranges::any_of(process.threads, is_blocked);
   if (kinds_.native && (any_blocked || kinds_.may_stop)) {
-    add_native(process, files_, kinds_.may_stop);
+    add_native(process, files_, kinds_.may_stop, standing);
   }
   if (kinds_.python) add_python(process);
 }

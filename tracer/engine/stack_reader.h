@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <utility>
@@ -28,8 +29,9 @@ class StackReader {
 
   // Adds the stacks of a process's blocked threads (of all that may be stopped), and what the
   // runtime says of all its threads: their names, and deadlines held in frames; and what an
-  // interpreter says of itself.
-  void read(model::Process& process);
+  // interpreter says of itself. `standing` tells whether a thread still stands where the process
+  // has it.
+  void read(model::Process& process, const std::function<bool(base::Tid)>& standing);
 
   // These threads' frames are not of the wait that the snapshot has.
   void forget_ends(base::Pid pid, std::span<const base::Tid> tids);

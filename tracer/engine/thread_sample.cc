@@ -59,6 +59,11 @@ base::Result<ThreadSample> sample_thread(const kernel::Procfs& procfs, base::Pid
   return sample;
 }
 
+kernel::Procfs near_threads(const kernel::Procfs& procfs, base::Pid pid, std::size_t threads) {
+  constexpr std::size_t kFew = 4;
+  return threads > kFew ? procfs.near(pid) : procfs;
+}
+
 bool stands_still(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid, const Pulse& before) {
   if (!before.schedule.empty()) {
     return same_line(read_line(procfs, pid, tid), before.line) &&

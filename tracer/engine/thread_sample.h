@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -36,6 +37,8 @@ struct ThreadSample {
 // kGone where the thread has ended.
 base::Result<ThreadSample> sample_thread(const kernel::Procfs& procfs, base::Pid pid,
                                          base::Tid tid);
+// To look at all of so many threads of a process: for a few it is not worth an open directory.
+kernel::Procfs near_threads(const kernel::Procfs& procfs, base::Pid pid, std::size_t threads);
 // The same pulse as in `before`?
 bool stands_still(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid, const Pulse& before);
 

@@ -56,8 +56,9 @@ auto parsed(const base::Result<std::string>& text, Parser parser) {
 // the last.
 enum class Ending : std::uint8_t { kEmptyRead, kShortRead };
 
-base::Result<std::string> read_file(const std::string& path, std::size_t limit, Ending ending) {
-  const base::UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+base::Result<std::string> read_file(const std::string& path, std::size_t limit, Ending ending,
+                                    int directory = AT_FDCWD) {
+  const base::UniqueFd fd{::openat(directory, path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (!fd.valid()) return base::system_error("read " + path, base::Errno::last());
   std::string result;
   std::array<char, 4096> buffer;
@@ -104,6 +105,31 @@ base::Result<std::string> Procfs::small_text(const std::string& path) const {
   return read_file(root_ + "/" + path, kSmallFile, Ending::kShortRead);
 }
 
+struct Procfs::Tasks {
+  base::Pid pid;
+  base::UniqueFd directory;
+};
+
+Procfs Procfs::near(base::Pid pid) const {
+  Procfs result{root_};
+  base::UniqueFd directory{
+      ::open(fmt::format("{}/{}/task", root_, pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  if (directory.valid()) {
+    result.near_ = std::make_shared<const Tasks>(Tasks{pid, std::move(directory)});
+  }
+  return result;
+}
+
+base::Result<std::string> Procfs::task_text(base::Pid pid, std::optional<base::Tid> tid,
+                                            std::string_view name) const {
+  const auto from_root = [&] { return fmt::format("{}/{}", task_directory(pid, tid), name); };
+  if (!tid || !near_ || near_->pid != pid) return small_text(from_root());
+  auto text = read_file(fmt::format("{}/{}", *tid, name), kSmallFile, Ending::kShortRead,
+                        near_->directory.get());
+  if (!text) text.error().operation = "read " + root_ + "/" + from_root();
+  return text;
+}
+
 base::Result<std::string> Procfs::link(const std::string& path) const {
   const std::string full = root_ + "/" + path;
   std::array<char, PATH_MAX> buffer;
@@ -113,16 +139,16 @@ base::Result<std::string> Procfs::link(const std::string& path) const {
 }
 
 base::Result<TaskStat> Procfs::stat(base::Pid pid, std::optional<base::Tid> tid) const {
-  return parsed(small_text(task_directory(pid, tid) + "/stat"), parse_stat);
+  return parsed(task_text(pid, tid, "stat"), parse_stat);
 }
 
 base::Result<TaskStatus> Procfs::status(base::Pid pid, std::optional<base::Tid> tid) const {
-  return parsed(small_text(task_directory(pid, tid) + "/status"), parse_status);
+  return parsed(task_text(pid, tid, "status"), parse_status);
 }
 
 base::Result<std::optional<model::SyscallLine>> Procfs::syscall(base::Pid pid,
                                                                 base::Tid tid) const {
-  auto line = parsed(small_text(task_directory(pid, tid) + "/syscall"), parse_syscall);
+  auto line = parsed(task_text(pid, tid, "syscall"), parse_syscall);
   if (!line || !*line) return line;
   syscalls::RawCall& call = (*line)->call;
   if (is_32_bit(*this, pid, **line)) {
@@ -135,7 +161,7 @@ base::Result<std::optional<model::SyscallLine>> Procfs::syscall(base::Pid pid,
 }
 
 base::Result<std::string> Procfs::wchan(base::Pid pid, base::Tid tid) const {
-  auto name = small_text(task_directory(pid, tid) + "/wchan");
+  auto name = task_text(pid, tid, "wchan");
   if (!name) return name;
   drop_newline(*name);
   if (*name == "0") name->clear();
@@ -143,13 +169,13 @@ base::Result<std::string> Procfs::wchan(base::Pid pid, base::Tid tid) const {
 }
 
 base::Result<std::string> Procfs::schedule(base::Pid pid, base::Tid tid) const {
-  auto counted = small_text(task_directory(pid, tid) + "/schedstat");
+  auto counted = task_text(pid, tid, "schedstat");
   if (counted && *counted == "0 0 0\n") counted->clear();
   return counted;
 }
 
 base::Result<std::string> Procfs::comm(base::Pid pid, std::optional<base::Tid> tid) const {
-  auto name = small_text(task_directory(pid, tid) + "/comm");
+  auto name = task_text(pid, tid, "comm");
   if (name) drop_newline(*name);
   return name;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,9 @@ class Procfs {
   explicit Procfs(std::string root = "/proc") : root_(std::move(root)) {}
 
   const std::string& root() const { return root_; }
+  // The same, with the directory of this process's threads kept open: their files are then found
+  // from there, for less than from the root. For a while: it holds a descriptor.
+  Procfs near(base::Pid pid) const;
 
   // Of the process (times summed over its threads), or of one thread.
   base::Result<TaskStat> stat(base::Pid pid, std::optional<base::Tid> tid = {}) const;
@@ -66,8 +70,13 @@ class Procfs {
   std::string path(const std::string& below) const { return root_ + "/" + below; }
 
  private:
+  struct Tasks;
+
   base::Result<std::string> small_text(const std::string& path) const;
+  base::Result<std::string> task_text(base::Pid pid, std::optional<base::Tid> tid,
+                                      std::string_view name) const;
   std::string root_;
+  std::shared_ptr<const Tasks> near_;
 };
 
 // Turns kOtherSocket entries into kUnixSocket and kTcpSocket by one sock_diag dump; leaves them

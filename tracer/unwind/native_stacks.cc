@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include <cstddef>
+#include <map>
 #include <optional>
-#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "tracer/kernel/brief_stop.h"
 #include "tracer/kernel/remote_memory.h"
@@ -18,6 +20,7 @@ namespace {
 
 constexpr int kAttempts = 3;
 constexpr std::size_t kCopySize = 64 * 1024;
+constexpr std::size_t kMaxNamed = 1024;
 // What a leaf function may use below the stack pointer (x86-64 ABI, "red zone").
 constexpr std::uint64_t kRedZone = 128;
 
@@ -33,6 +36,8 @@ struct NativeStacks::State {
   NativeModules modules;
   NativeUnwinder unwinder;
   std::optional<PerfMap> made_code;  // read when first needed
+  // By the places of its frames, where all of them are in files: their names stay.
+  std::map<std::vector<std::uint64_t>, model::Stack> known_names;
   std::vector<std::byte> buffer = std::vector<std::byte>(kCopySize);
 
   bool may_stop;
@@ -44,6 +49,7 @@ struct NativeStacks::State {
   base::Result<void> reload(base::Tid tid) {
     unwinder.forget();
     made_code.reset();
+    known_names.clear();
     stale = false;
     return modules.reload(tid);
   }
@@ -101,6 +107,8 @@ struct NativeStacks::State {
   }
 
   StackResult stack(base::Tid tid);
+  StackResult stack(base::Tid tid, const model::SyscallLine& at,
+                    const std::function<bool()>& still_there);
   StackResult stack_without_stop(base::Tid tid);
   StackResult stack_of_stopped(base::Tid tid);
   StackResult standing(base::Tid tid, const kernel::StandingRegisters& registers);
@@ -110,13 +118,42 @@ struct NativeStacks::State {
     copy.frame_pointer = registers.frame_pointer;
     fill(copy);
   }
+  model::Stack names(const std::vector<CodeAddress>& places, base::Tid tid);
   StackResult named(Walk walked, base::Tid tid) {
-    StackResult result;
-    for (const CodeAddress& address : walked.frames) result.frames.push_back(name(address, tid));
-    result.note = std::move(walked.note);
-    return result;
+    return {names(walked.frames, tid), std::move(walked.note), {}};
   }
 };
+
+model::Stack NativeStacks::State::names(const std::vector<CodeAddress>& places, base::Tid tid) {
+  std::vector<std::uint64_t> key;
+  key.reserve(places.size());
+  // The top bit of a user address is free.
+  for (const CodeAddress& place : places) key.push_back(place.pc << 1U | (place.exact ? 1U : 0U));
+  if (const auto at = known_names.find(key); at != known_names.end()) return at->second;
+  model::Stack::Frames frames;
+  bool in_files = true;
+  for (const CodeAddress& place : places) {
+    frames.push_back(name(place, tid));
+    const NativeMapping* mapping = modules.find(place.exact ? place.pc : place.pc - 1);
+    in_files = in_files && mapping != nullptr && mapping->module;
+  }
+  model::Stack stack{std::move(frames)};
+  if (in_files) {
+    if (known_names.size() == kMaxNamed) known_names.clear();
+    known_names.emplace(std::move(key), stack);
+  }
+  return stack;
+}
+
+StackResult NativeStacks::State::stack(base::Tid tid, const model::SyscallLine& at,
+                                       const std::function<bool()>& still_there) {
+  if (at.stack_pointer <= kRedZone || !load(tid)) return stack(tid);
+  Walk walked = walk(at, tid);
+  if (walked.frames.empty() || walked.unknown_code || !still_there()) return stack(tid);
+  StackResult result = named(std::move(walked), tid);
+  result.call = at;
+  return result;
+}
 
 StackResult NativeStacks::State::stack(base::Tid tid) {
   StackResult result = stack_without_stop(tid);
@@ -193,6 +230,11 @@ NativeStacks::~NativeStacks() = default;
 
 StackResult NativeStacks::stack(base::Tid tid) {
   return state_->stack(tid);
+}
+
+StackResult NativeStacks::stack(base::Tid tid, const model::SyscallLine& at,
+                                const std::function<bool()>& still_there) {
+  return state_->stack(tid, at, still_there);
 }
 
 StackResult NativeStacks::stack_of_stopped(base::Tid tid,

@@ -9,6 +9,7 @@
 #include <deque>
 
 #include "tracer/kernel/remote_memory.h"
+#include "tracer/unwind/known_walks.h"
 #include "tracer/unwind/native_frame_pointer.h"
 
 // Exported by libunwind for unwinders that bring their own find_proc_info; its header is internal.
@@ -38,6 +39,7 @@ struct LivePage {
 struct NativeUnwinder::State {
   NativeModules& modules;
   unw_addr_space_t space = nullptr;
+  KnownWalks walks;
 
   // Of the walk in progress.
   const StackCopy* copy = nullptr;
@@ -84,14 +86,21 @@ struct NativeUnwinder::State {
       std::memcpy(out.data(), from.data(), count);
       return count;
     }
-    const std::uint64_t inside = address - copy->start;
-    if (address >= copy->start && inside < copy->bytes.size()) {
-      const std::size_t count =
-          std::min(out.size(), copy->bytes.size() - static_cast<std::size_t>(inside));
+    if (copy->holds(address)) {
+      const auto inside = static_cast<std::size_t>(address - copy->start);
+      const std::size_t count = std::min(out.size(), copy->bytes.size() - inside);
       std::memcpy(out.data(), copy->bytes.data() + inside, count);
+      std::uint64_t word = 0;
+      if (count == out.size() && count == sizeof word) {
+        std::memcpy(&word, out.data(), sizeof word);
+        walks.read_word(*copy, address, word);
+      } else {
+        walks.read_elsewhere();
+      }
       return count;
     }
     if (const std::size_t count = modules.read_file(address, out, copy->tid)) return count;
+    walks.read_elsewhere();
     return read_live(address, out);
   }
 
@@ -155,6 +164,7 @@ struct NativeUnwinder::State {
     }
 #if defined(__x86_64__)
     if (number == UNW_X86_64_RBP) {
+      if (copy->frame_pointer) walks.read_frame_pointer();
       if (const auto found = copy->frame_pointer ? copy->frame_pointer : frame_pointer()) {
         *value = *found;
         return 0;
@@ -333,6 +343,7 @@ NativeUnwinder::NativeUnwinder(NativeModules& modules) : state_(std::make_unique
 NativeUnwinder::~NativeUnwinder() = default;
 
 void NativeUnwinder::forget() {
+  state_->walks.clear();
   if (state_->space != nullptr) unw_flush_cache(state_->space, 0, 0);
 }
 
@@ -342,8 +353,11 @@ Walk NativeUnwinder::walk(const StackCopy& copy) {
     result.note = "libunwind could not be set up";
     return result;
   }
+  if (const Walk* known = state_->walks.find(copy)) return *known;
   state_->copy = &copy;
+  state_->walks.begin();
   state_->walk_into(result);
+  state_->walks.end(copy, result);
   state_->live.clear();
   state_->copy = nullptr;
   return result;

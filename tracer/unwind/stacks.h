@@ -1,9 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "tracer/base/ids.h"
 #include "tracer/base/result.h"
@@ -15,8 +15,8 @@ namespace stucktrace::unwind {
 class ElfFiles;
 
 struct StackResult {
-  std::vector<model::NativeFrame> frames;  // innermost first
-  std::string note;                        // "" complete; else why it is missing or ends early
+  model::Stack frames;  // innermost first; one for all threads in the same places
+  std::string note;     // "" complete; else why it is missing or ends early
   // The call it is in, of a stack that was taken without a stop.
   std::optional<model::SyscallLine> call;
 };
@@ -36,6 +36,10 @@ class NativeStacks {
   NativeStacks& operator=(NativeStacks&&) noexcept;
   ~NativeStacks();
   StackResult stack(base::Tid tid);
+  // The same of a thread that stood at `at` when it was last looked at: `still_there` says, after
+  // its stack was copied, whether it has not moved since. If it has, it is looked at anew.
+  StackResult stack(base::Tid tid, const model::SyscallLine& at,
+                    const std::function<bool()>& still_there);
   // Of a thread that the caller holds in a ptrace-stop, with the registers read there.
   StackResult stack_of_stopped(base::Tid tid, const kernel::StandingRegisters& registers);
   // What is mapped where has changed (execve(2), dlopen(3)): read it again before the next stack.

@@ -69,7 +69,7 @@ TEST_P(NativeFilesBuilt, IsCompleteHoweverItWasCompiled) {
   const StackResult stack = look(program_);
   EXPECT_EQ(stack.note, "") << describe(stack);
   EXPECT_TRUE(has_run(stack, kRun)) << describe(stack);
-  EXPECT_EQ(stack.frames.back().function, "_start") << describe(stack);
+  EXPECT_EQ(stack.frames.frames().back().function, "_start") << describe(stack);
 }
 
 INSTANTIATE_TEST_SUITE_P(Flags, NativeFilesBuilt,
@@ -201,7 +201,7 @@ TEST_F(NativeFiles, WorksOnADeletedProgram) {
   const StackResult stack = stack_of(child_->pid(), child_->pid());
   EXPECT_EQ(stack.note, "") << describe(stack);
   EXPECT_TRUE(has_run(stack, kRun)) << describe(stack);
-  EXPECT_EQ(stack.frames.back().module, program_);
+  EXPECT_EQ(stack.frames.frames().back().module, program_);
 }
 
 TEST_F(NativeFiles, WorksOnADeletedLibraryWithoutPrivileges) {

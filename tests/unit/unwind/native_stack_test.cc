@@ -355,7 +355,7 @@ TEST(NativeStack, SeesCodeThatCameAfterTheMappingsWereRead) {
   const StackResult after = stacks.stack(base::Tid{child.pid()});
   EXPECT_EQ(after.note, "") << describe(after);
   EXPECT_THAT(functions(after), Contains("read"));
-  EXPECT_THAT(after.frames.back().module, HasSubstr("/cat")) << describe(after);
+  EXPECT_THAT(after.frames.frames().back().module, HasSubstr("/cat")) << describe(after);
 }
 
 TEST(NativeStack, AgreesWithEuStack) {
