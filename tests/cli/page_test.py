@@ -195,6 +195,26 @@ class Page(Case):
                         told)
         self.assertIn(lane["spans"][-1][3].split("(")[0] + "(", told)
 
+    def test_a_call_shows_its_stack(self):
+        recording = os.path.join(self.profile, "stacks.trace")
+        made = stucktrace("run", "-q", "-o", recording, "-k", "write", "--", "sh", "-c", "echo it")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        browser = self.open(recording)
+        data = browser.run("return JSON.parse(document.getElementById('data').textContent)")
+        spans = data["lanes"][0]["spans"]
+        index = next(i for i, span in enumerate(spans) if len(span) > 6)
+        browser.type("#timeline", "]" * (index + 1))
+        self.assertIn("write(", browser.text("#detail"))
+        told = browser.run("return [...document.querySelectorAll('#stack li')]"
+                           ".map(line => line.textContent)")
+        self.assertEqual(told, data["stacks"][spans[index][6]])
+        self.assertTrue(any("write" in line for line in told), told)
+        browser.picture("stack")
+        # What has none leaves none of the last one.
+        browser.type("#timeline", KEYS["escape"])
+        self.assertEqual(browser.count("#stack li"), 0)
+        self.assertEqual(browser.complaints(), [])
+
     def test_letters_are_the_timelines_only_where_it_has_the_focus(self):
         browser = self.open()
         browser.type(".finding", "f")

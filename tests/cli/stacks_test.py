@@ -108,6 +108,28 @@ class AtEntry(Case):
                          ["inner", "middle", "outer", "main"])
         self.assertEqual(found[1].group(1), PLACES)
 
+    def test_the_report_has_them(self):
+        path, live = self.path("trace"), self.path("live.json")
+        told = stucktrace("run", "-q", "-o", path, "--json=" + live, "-k", "write", "--", PLACES)
+        self.assertEqual(told.returncode, 0, told.stderr)
+        with open(live) as file:
+            taken = json.load(file)["call_stacks"]
+        # The report has them thread by thread, each thread's in their order.
+        seen = sorted(stacks_of(path), key=lambda event: event["tid"])
+        calls = sorted(taken["calls"], key=lambda call: call["tid"])
+        self.assertEqual(len(calls), len(seen))
+        self.assertTrue(seen)
+        for call, event in zip(calls, seen):
+            self.assertIn("write(", call["call"])
+            self.assertEqual(call["tid"], event["tid"])
+            self.assertEqual(taken["stacks"][call["stack"]]["stack"], event["stack"])
+        exported = json.loads(stucktrace("export", path, "--format", "json").stdout)
+        replayed = stucktrace("replay", "-q", "--json", path)
+        for other in (exported, json.loads(replayed.stdout)):
+            self.assertEqual(other["call_stacks"]["stacks"], taken["stacks"])
+            self.assertEqual([call["call"] for call in other["call_stacks"]["calls"]],
+                             [call["call"] for call in taken["calls"]])
+
     def test_a_baseline_does_not_see_them(self):
         plain, with_stacks, baseline = (self.path(name) for name in ("plain", "stacks", "base"))
         for path, words in ((plain, ()), (with_stacks, ("-k", "write,wait4,blocked"))):
@@ -134,8 +156,11 @@ class AtEntry(Case):
                     if event["type"] != "enter" or "truth " not in text:
                         continue
                     truth = re.search(r"truth ([^\\]*)", text).group(1).split()
+                    # The next event of this thread: others may have theirs in between.
+                    stack = next(later for later in events[index + 1:]
+                                 if later.get("tid") == event["tid"])
                     frames = ["%s:%d" % (frame["function"], frame["line"])
-                              for frame in events[index + 1]["python"]
+                              for frame in stack["python"]
                               if "threading" not in frame["file"]]
                     self.assertEqual(frames, truth)
                     told += 1

@@ -116,7 +116,7 @@ int attach(const AttachOptions& options) {
 
   const model::Report report = (*session)->report();
   if (!settings->quiet || !settings->json) report_out->text(report, out, color);
-  report_out->json(report);
+  report_out->json(report, (*session)->lanes());
   report_out->files(report, (*session)->took(), (*session)->lanes());
   if (!finished) return fail(finished.error());
   if (auto written = report_out->check(); !written) return fail(written.error());

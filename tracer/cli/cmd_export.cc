@@ -41,7 +41,9 @@ struct ExportOptions {
 struct Format {
   std::function<std::unique_ptr<render::TraceWriter>(const model::TraceHeader&, Output&)> writer;
   std::function<std::string(const model::Report&, const render::Subject&)> report;
-  bool page = false;  // the HTML page: from the report and the lanes of the trace
+  // From the report and the lanes of the trace.
+  std::string (*page)(const model::Report&, const render::Subject&,
+                      const render::TraceLanes*) = nullptr;
 };
 
 template <class Writer>
@@ -60,8 +62,10 @@ const std::map<std::string, Format>& formats() {
        {timeline, [](const auto& report, const auto&) { return render::text_report(report, {}); }}},
       {"strace", {make<render::StraceLog>, nullptr}},
       {"json",
-       {nullptr,
-        [](const auto& report, const auto&) { return render::json_report(report) + "\n"; }}},
+       {nullptr, nullptr,
+        [](const auto& report, const auto&, const auto* lanes) {
+          return render::json_report(report, lanes) + "\n";
+        }}},
       {"ndjson", {make<render::EventLines>, nullptr}},
       {"dot", {nullptr, [](const auto& report, const auto&) { return render::dot_graph(report); }}},
       {"junit", {nullptr, render::junit_report}},
@@ -70,7 +74,7 @@ const std::map<std::string, Format>& formats() {
        {nullptr, [](const auto& report,
                     const auto& subject) { return render::markdown_report(report, subject); }}},
       {"perfetto", {make<render::PerfettoTrace>, nullptr}},
-      {"html", {nullptr, nullptr, true}},
+      {"html", {nullptr, nullptr, render::html_report}},
   };
   return kFormats;
 }
@@ -103,7 +107,7 @@ int export_recording(const ExportOptions& options) {
   std::unique_ptr<render::TraceWriter> writer;
   if (format->second.writer) writer = format->second.writer(reader->header(), out);
   std::unique_ptr<render::TraceLanes> lanes;
-  if (format->second.page) {
+  if (format->second.page != nullptr) {
     lanes = std::make_unique<render::TraceLanes>(reader->header().started);
   }
   const auto trace = go_through(*reader, {}, {writer.get(), lanes.get()});
@@ -118,7 +122,7 @@ int export_recording(const ExportOptions& options) {
     subject.words = header.command;
     subject.took = trace->took;
     subject.source_root = CiEnvironment::of_this_process().source_root;
-    out.write(lanes ? render::html_report(trace->report, subject, lanes.get())
+    out.write(lanes ? format->second.page(trace->report, subject, lanes.get())
                     : format->second.report(trace->report, subject));
   }
   out.flush();

@@ -40,7 +40,7 @@ int replay(const ReplayOptions& options) {
         look, reader->header(), [&out](std::string_view line) { out.line(line); });
   }
   std::unique_ptr<render::TraceLanes> lanes;
-  if (!settings->html_path.empty()) {
+  if (!settings->html_path.empty() || settings->json) {
     lanes = std::make_unique<render::TraceLanes>(reader->header().started);
   }
   const auto trace =
@@ -51,7 +51,7 @@ int replay(const ReplayOptions& options) {
   }
   const model::Report& report = trace->report;
   if (!report.history.empty() || !settings->quiet) report_out->text(report, out, color);
-  report_out->json(report);
+  report_out->json(report, lanes.get());
   report_out->files(report, trace->took, lanes.get());
   if (auto written = report_out->check(); !written) return fail(written.error());
   if (auto written = out.check(); !written) return fail(written.error());

@@ -107,13 +107,13 @@ class RunReport {
       out_.text(report, diagnostics_, settings_.color_stderr,
                 stacks ? ReportOutput::Stacks::kMerged : ReportOutput::Stacks::kNone);
     }
-    if (out_.json_to_file()) out_.json(report);
+    if (out_.json_to_file()) out_.json(report, session_->lanes());
     out_.files(report, session_->took(), session_->lanes(), &diagnostics_);
   }
   // Whose reports are told; before the first one.
   void follow(const LiveSession& session) { session_ = &session; }
   void finish() {
-    if (told_ && !out_.json_to_file()) out_.json(*told_);
+    if (told_ && !out_.json_to_file()) out_.json(*told_, session_->lanes());
   }
   bool told() const { return told_.has_value(); }
 

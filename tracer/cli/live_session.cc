@@ -63,7 +63,8 @@ base::Result<std::unique_ptr<LiveSession>> LiveSession::create(const Settings& s
     session->blocked_calls_.emplace(settings.diagnosis.stuck_after);
     session->blocked_stacks_.emplace(clock);
   }
-  if (!settings.html_path.empty()) {
+  const bool tells_stacks = settings.json && (settings.tracer.stacks_at || settings.blocked_stacks);
+  if (!settings.html_path.empty() || tells_stacks) {
     session->lanes_ = std::make_unique<render::TraceLanes>(session->started_);
   }
   if (!settings.quiet && !settings.summary) {

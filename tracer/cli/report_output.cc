@@ -53,8 +53,8 @@ void ReportOutput::files(const model::Report& report, base::Nanoseconds took,
   files_.write(report, took, lanes, marks != nullptr ? *marks : diagnostics);
 }
 
-void ReportOutput::json(const model::Report& report) {
-  if (json_out_) json_out_->line(render::json_report(report));
+void ReportOutput::json(const model::Report& report, const render::TraceLanes* lanes) {
+  if (json_out_) json_out_->line(render::json_report(report, lanes));
 }
 
 base::Result<void> ReportOutput::check() const {

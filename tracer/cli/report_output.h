@@ -30,8 +30,8 @@ class ReportOutput {
   };
   void text(const model::Report& report, Output& out, bool color,
             Stacks stacks = Stacks::kNone) const;
-  // Only where --json was given.
-  void json(const model::Report& report);
+  // Only where --json was given. `lanes` are of the trace, null without one.
+  void json(const model::Report& report, const render::TraceLanes* lanes = nullptr);
   // json() goes to a file of its own, not to stdout.
   bool json_to_file() const { return json_to_file_; }
   // See Output::limit().

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
@@ -14,6 +16,7 @@
 #include "tracer/render/finding_place.h"
 #include "tracer/render/finding_text.h"
 #include "tracer/render/html_resources.h"
+#include "tracer/render/merged_stack.h"
 #include "tracer/render/sight.h"
 #include "tracer/render/thread_groups.h"
 #include "tracer/render/told_finding.h"
@@ -100,11 +103,34 @@ Json graph_json(const model::Report& report) {
   return {{"nodes", nodes}, {"edges", edges}, {"exits", exits}, {"left_out", picture.left_out}};
 }
 
-Json lane_json(const Lane& lane, const Clock& clock) {
+// The stacks of calls, each once: a call has the number of its own.
+class PageStacks {
+ public:
+  std::size_t number(const std::shared_ptr<const model::StackSeen>& stack) {
+    const auto [at, is_new] = numbers_.try_emplace(stack, list_.size());
+    if (!is_new) return at->second;
+    Json lines = Json::array();
+    for (const std::string& line :
+         stack_lines(stack->frames, stack->python, NativeFrames::kMerged)) {
+      lines.push_back(safe(line));
+    }
+    if (!stack->note.empty()) lines.push_back("(" + safe(stack->note) + ")");
+    list_.push_back(std::move(lines));
+    return at->second;
+  }
+  Json take() { return std::move(list_); }
+
+ private:
+  std::map<std::shared_ptr<const model::StackSeen>, std::size_t> numbers_;
+  Json list_ = Json::array();
+};
+
+Json lane_json(const Lane& lane, const Clock& clock, PageStacks& stacks) {
   Json spans = Json::array();
   for (const LaneSpan& span : lane.spans) {
     Json each = {clock(span.start), clock(span.end), span.kind, span.text, span.open ? 1 : 0};
-    if (!span.released_by.empty()) each.push_back(span.released_by);
+    if (!span.released_by.empty() || span.stack) each.push_back(span.released_by);
+    if (span.stack) each.push_back(stacks.number(span.stack));
     spans.push_back(std::move(each));
   }
   Json marks = Json::array();
@@ -195,6 +221,7 @@ std::vector<Lane> lanes_of(const model::Snapshot& snapshot, base::Nanoseconds lo
                             kind_of(thread.wait.kind),
                             wait_text(thread) + unknown,
                             true,
+                            {},
                             {}});
     }
     lanes.push_back(std::move(lane));
@@ -302,9 +329,13 @@ std::string html_report(const model::Report& report, const Subject& subject,
   for (const Told& told : findings) data["findings"].push_back(finding_json(report, told, clock));
   data["graph"] = graph_json(report);
   data["lanes"] = Json::array();
-  for (const Lane& row : rows) data["lanes"].push_back(lane_json(row, clock));
-  data["left_out"] = {
-      {"lanes", left_out.lanes}, {"spans", left_out.spans}, {"marks", left_out.marks}};
+  PageStacks stacks;
+  for (const Lane& row : rows) data["lanes"].push_back(lane_json(row, clock, stacks));
+  data["stacks"] = stacks.take();
+  data["left_out"] = {{"lanes", left_out.lanes},
+                      {"spans", left_out.spans},
+                      {"marks", left_out.marks},
+                      {"stacks", left_out.stacks}};
 
   const std::string command =
       "stucktrace " + subject.command + " " + command_text(subject.words, kCommandColumns);

@@ -113,6 +113,29 @@ void TraceLanes::said(const Call& call) {
   mark(call.tid, call.end.value_or(call.start), "says", "says " + quoted(text, kSpeechLimit));
 }
 
+// A program makes the same call from the same few places again and again.
+std::shared_ptr<const model::StackSeen> TraceLanes::shared(const model::StackSeen& stack) {
+  std::uint64_t key = 0;
+  for (const model::NativeFrame& frame : stack.frames) key = key * 31 + frame.pc;
+  for (const model::PythonFrame& frame : stack.python) {
+    key = key * 31 + static_cast<std::uint64_t>(frame.line);
+  }
+  const auto [first, last] = stacks_.equal_range(key);
+  for (auto at = first; at != last; ++at) {
+    if (model::same_stack(*at->second, stack) && at->second->note == stack.note) return at->second;
+  }
+  if (stacks_.size() >= limits_.stacks) {
+    std::erase_if(stacks_, [](const auto& each) { return each.second.use_count() == 1; });
+    if (stacks_.size() >= limits_.stacks) return nullptr;
+  }
+  return stacks_.emplace(key, std::make_shared<const model::StackSeen>(stack))->second;
+}
+
+void TraceLanes::left_out(const LaneSpan& span) {
+  ++left_out_.spans;
+  if (span.stack) ++left_out_.stacks;
+}
+
 void TraceLanes::span(const Call& call) {
   said(call);
   if (never_returns(call.sys())) return;
@@ -121,9 +144,14 @@ void TraceLanes::span(const Call& call) {
   if (on != nullptr) on->waited += end - call.start;
   if (on == nullptr || (call.end && end - call.start < shortest_kept_)) {
     ++left_out_.spans;
+    if (call.stack) ++left_out_.stacks;
     return;
   }
-  LaneSpan span{call.start, end, kind_of(call), words_.call(call), !call.end, {}};
+  LaneSpan span{call.start, end, kind_of(call), words_.call(call), !call.end, {}, {}};
+  if (call.stack) {
+    span.stack = shared(*call.stack);
+    if (!span.stack) ++left_out_.stacks;
+  }
   if (const auto release = releases_.of(call, fds_)) span.released_by = tasks_.role(release->by);
   on->lane.spans.push_back(std::move(span));
   if (++spans_ > 2 * limits_.spans) prune_spans();
@@ -143,10 +171,11 @@ void TraceLanes::prune_spans() {
   std::size_t gone = 0;
   for (auto& [index, each] : lanes_) {
     gone += std::erase_if(each.lane.spans, [&](const LaneSpan& span) {
-      return !span.open && span.end - span.start < shortest_kept_;
+      const bool goes = !span.open && span.end - span.start < shortest_kept_;
+      if (goes) left_out(span);
+      return goes;
     });
   }
-  left_out_.spans += gone;
   spans_ -= gone;
 }
 
@@ -175,7 +204,7 @@ void TraceLanes::prune_lanes(bool live_too) {
     if (lane.ended) --ended_;
     spans_ -= lane.spans.size();
     marks_ -= lane.marks.size();
-    left_out_.spans += lane.spans.size();
+    for (const LaneSpan& span : lane.spans) left_out(span);
     left_out_.marks += lane.marks.size();
     ++left_out_.lanes;
     lanes_.erase(at);
@@ -239,7 +268,8 @@ std::vector<Lane> TraceLanes::lanes() const {
   for (const Call* call : calls_.open_calls()) {
     const model::TaskTree::Task* task = tasks_.find(call->tid);
     if (task == nullptr || never_returns(call->sys())) continue;
-    open[task->index].push_back({call->start, last_, kind_of(*call), words_.call(*call), true, {}});
+    open[task->index].push_back(
+        {call->start, last_, kind_of(*call), words_.call(*call), true, {}, call->stack});
   }
   std::vector<Lane> sorted;
   for (const auto& [index, each] : lanes_) {

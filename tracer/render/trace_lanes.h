@@ -3,9 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -26,6 +28,8 @@ struct LaneSpan {
   std::string text;         // the call; safe for a terminal
   bool open = false;        // had not ended when the trace did, or the thread died in it
   std::string released_by;  // role of who ended the wait, "" unknown
+  // The thread's in this call, one for all calls with the same; null: none was taken.
+  std::shared_ptr<const model::StackSeen> stack;
 };
 
 // Something that happened to a thread, or that it did, at one instant.
@@ -56,11 +60,13 @@ class TraceLanes final : public TraceWriter {
     std::size_t lanes = 500;
     std::size_t spans = 20'000;
     std::size_t marks = 4'000;
+    std::size_t stacks = 2'000;  // that differ
   };
   struct LeftOut {
     std::size_t lanes = 0;
     std::size_t spans = 0;
     std::size_t marks = 0;
+    std::size_t stacks = 0;  // calls whose stack is not there, with the call or without it
   };
 
   explicit TraceLanes(base::Instant zero) : TraceLanes(zero, Limits{}) {}
@@ -95,6 +101,8 @@ class TraceLanes final : public TraceWriter {
   void mark(base::Tid tid, base::Instant at, std::string_view kind, std::string text);
   void prune_lanes(bool live_too);
   void prune_spans();
+  std::shared_ptr<const model::StackSeen> shared(const model::StackSeen& stack);
+  void left_out(const LaneSpan& span);
   void prune_marks();
 
   base::Instant zero_;
@@ -111,6 +119,8 @@ class TraceLanes final : public TraceWriter {
   std::size_t spans_ = 0;
   std::size_t marks_ = 0;
   base::Nanoseconds shortest_kept_{};
+  // By a number made of their places.
+  std::unordered_multimap<std::uint64_t, std::shared_ptr<const model::StackSeen>> stacks_;
   LeftOut left_out_;
 };
 

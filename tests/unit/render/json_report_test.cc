@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tests/support/event_script.h"
 #include "tests/unit/render/birth_case.h"
 
 namespace stucktrace::render {
@@ -252,10 +253,46 @@ Validation validate(const std::string& reports) {
   return result;
 }
 
+// Two calls from one place, one that is open from another, one without a stack.
+std::string report_with_call_stacks() {
+  test::EventScript script;
+  script.seen(0, 10, 10, {});
+  for (const double ms : {1.0, 2.0}) {
+    script.enter(ms, 10, 10, "close", {7}).stack(ms, 10, 10, {"close", "tidy", "main"});
+    script.exit(ms + 0.25, 10, 10, "close", {7}, 0);
+  }
+  script.enter(3, 10, 10, "close", {8}).exit(3.5, 10, 10, "close", {8}, 0);
+  script.enter(4, 10, 10, "pause", {}).stack(4, 10, 10, {"pause", "main"});
+  TraceLanes lanes(test::EventScript::kStart);
+  for (const model::Event& event : script.events()) lanes.on_event(event);
+  lanes.close();
+  model::Report report;
+  report.taken_at = test::EventScript::at_ms(4);
+  return json_report(report, &lanes);
+}
+
+TEST(JsonReport, CallsHaveTheirStacks) {
+  const ordered_json taken = ordered_json::parse(report_with_call_stacks())["call_stacks"];
+  ASSERT_EQ(taken["calls"].size(), 3U);
+  EXPECT_EQ(taken["calls"][0]["tid"], 10);
+  EXPECT_THAT(taken["calls"][0]["call"].get<std::string>(), testing::StartsWith("close("));
+  EXPECT_EQ(taken["calls"][0]["at_ms"], -3.0);
+  EXPECT_EQ(taken["calls"][0]["took_ms"], 0.25);
+  EXPECT_EQ(taken["calls"][1]["stack"], taken["calls"][0]["stack"]);
+  EXPECT_EQ(taken["calls"][2]["open"], true);
+  ASSERT_EQ(taken["stacks"].size(), 2U);
+  EXPECT_EQ(taken["stacks"][0]["stack"][1]["function"], "tidy");
+  EXPECT_EQ(taken["left_out"], 0);
+
+  TraceLanes none(test::EventScript::kStart);
+  none.close();
+  EXPECT_FALSE(ordered_json::parse(json_report(model::Report{}, &none)).contains("call_stacks"));
+}
+
 TEST(JsonReport, ValidatesAgainstTheSchema) {
   const Validation good =
       validate(json_report(full_report()) + "\n" + json_report(test::birth_report()) + "\n" +
-               json_report(model::Report{}) + "\n");
+               json_report(model::Report{}) + "\n" + report_with_call_stacks() + "\n");
   if (good.status == 77 || good.status == 127) GTEST_SKIP() << good.output;
   EXPECT_EQ(good.status, 0) << good.output;
   ordered_json wrong = ordered_json::parse(json_report(full_report()));

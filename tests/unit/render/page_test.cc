@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tests/support/event_script.h"
 #include "tests/unit/render/hostile.h"
 #include "tracer/render/dot_graph.h"
 #include "tracer/render/html_report.h"
@@ -96,6 +97,54 @@ TEST(HtmlReport, HasTextAndDataOfTheReport) {
   ASSERT_EQ(data["findings"].size(), 1U);
   EXPECT_EQ(data["findings"][0]["from"], 103'000.0);
   EXPECT_EQ(data["findings"][0]["chain"], json({4711, 4712, 4714}));
+}
+
+TEST(HtmlReport, CallsHaveTheirStacks) {
+  test::EventScript script;
+  script.seen(0, 10, 10, {});
+  for (const double ms : {1.0, 2.0}) {
+    script.enter(ms, 10, 10, "close", {7}).stack(ms, 10, 10, {"close", "</script>tidy", "main"});
+    script.exit(ms + 0.5, 10, 10, "close", {7}, 0);
+  }
+  script.enter(3, 10, 10, "close", {8}).exit(3.5, 10, 10, "close", {8}, 0);
+  model::StackSeen none;
+  none.note = "it has ended";
+  script.enter(4, 10, 10, "pause", {}).add(4, 10, 10, none);
+  TraceLanes lanes(test::EventScript::kStart);
+  for (const model::Event& event : script.events()) lanes.on_event(event);
+  lanes.close();
+  const json data = data_of(html_report(model::Report{}, kSubject, &lanes));
+  const json& spans = data["lanes"][0]["spans"];
+  ASSERT_EQ(spans.size(), 4U);
+  EXPECT_EQ(spans[0][6], 0);
+  EXPECT_EQ(spans[1][6], 0) << "the same stack is there once";
+  EXPECT_LT(spans[2].size(), 7U) << "none was taken";
+  EXPECT_EQ(spans[3][6], 1);
+  ASSERT_EQ(data["stacks"].size(), 2U);
+  ASSERT_EQ(data["stacks"][0].size(), 3U);
+  EXPECT_THAT(data["stacks"][0][1].get<std::string>(), HasSubstr("</script>tidy"));
+  EXPECT_EQ(data["stacks"][1], json({"(it has ended)"}));
+}
+
+TEST(TraceLanes, OfStacksOnlySoManyAreKept) {
+  test::EventScript script;
+  script.seen(0, 10, 10, {});
+  for (int i = 0; i < 6; ++i) {
+    const std::string caller = "caller" + std::to_string(i % 3);
+    script.enter(i, 10, 10, "close", {7}).stack(i, 10, 10, {"close", caller});
+    script.exit(i + 0.5, 10, 10, "close", {7}, 0);
+  }
+  TraceLanes::Limits limits;
+  limits.stacks = 2;
+  TraceLanes lanes(test::EventScript::kStart, limits);
+  for (const model::Event& event : script.events()) lanes.on_event(event);
+  lanes.close();
+  const std::vector<Lane> kept = lanes.lanes();
+  ASSERT_EQ(kept[0].spans.size(), 6U);
+  EXPECT_EQ(kept[0].spans[0].stack, kept[0].spans[3].stack);
+  EXPECT_NE(kept[0].spans[1].stack, nullptr);
+  EXPECT_EQ(kept[0].spans[2].stack, nullptr);
+  EXPECT_EQ(lanes.left_out().stacks, 2U);
 }
 
 TEST(HtmlReport, WithoutATraceShowsTheLook) {

@@ -4,6 +4,7 @@
   const GUTTER = 230, ROW = 26, BAR = 14, AXIS = 28;
   const box = document.getElementById('timeline');
   const detail = document.getElementById('detail');
+  const stack = document.getElementById('stack');
   const search = document.getElementById('search');
   const matches = document.getElementById('matches');
   document.getElementById('timeline-section').hidden = false;
@@ -180,11 +181,21 @@
     draw();
     seeRow(selected);
   }
+  // A sentence, and the stack of the call that it is about.
+  function say(text, span) {
+    detail.textContent = text;
+    const lines = span && span[6] !== undefined ? data.stacks[span[6]] : [];
+    stack.replaceChildren(...lines.map(line => {
+      const item = document.createElement('li');
+      item.textContent = line;
+      return item;
+    }));
+  }
   // What the thread is, and what it was in last.
   function tell(row) {
     const lane = lanes[row], span = lane.spans[lane.spans.length - 1];
     const said = span ? spanText(lane, span).slice(lane.role.length + 1) : 'in no call';
-    detail.textContent = `${lane.role} ${lane.name} (${lane.tid}): ${said}`;
+    say(`${lane.role} ${lane.name} (${lane.tid}): ${said}`, span);
   }
   function walk(by) {
     select(selected + by);
@@ -199,8 +210,8 @@
   function pick(row, kind, index) {
     chosen = {row, [kind]: index};
     const lane = lanes[row];
-    detail.textContent =
-        kind === 'span' ? spanText(lane, lane.spans[index]) : markText(lane, lane.marks[index]);
+    const span = kind === 'span' ? lane.spans[index] : null;
+    say(span ? spanText(lane, span) : markText(lane, lane.marks[index]), span);
     const [from, to] =
         kind === 'span' ? lane.spans[index] : [lane.marks[index][0], lane.marks[index][0]];
     if (to < view.from || from > view.to) see(from);
@@ -224,7 +235,7 @@
     const each = data.findings[finding];
     const margin = Math.max(20, (each.to - each.from) * .15);
     show(each.from - margin, each.to + margin);
-    detail.textContent = each.verdict;
+    say(each.verdict);
     const row = rowOf.get(each.tid);
     if (row !== undefined) select(row);
   }
@@ -285,7 +296,7 @@
     ArrowDown: () => walk(1), '+': actions.in, '=': actions.in, '-': actions.out,
     '0': actions.fit, f: actions.finding, n: () => toMatch(1), N: () => toMatch(-1),
     '[': () => neighbour(-1), ']': () => neighbour(1), '?': actions.help, '/': () => search.focus(),
-    Escape: () => { chosen = null; detail.textContent = ''; lookFor(search.value = ''); }
+    Escape: () => { chosen = null; say(''); lookFor(search.value = ''); }
   };
   document.addEventListener('keydown', event => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -350,6 +361,7 @@
   const gone = data.left_out;
   const notes = [];
   if (gone.spans) notes.push(`${gone.spans} short calls`);
+  if (gone.stacks) notes.push(`the stacks of ${gone.stacks} calls`);
   if (gone.marks) notes.push(`${gone.marks} marks`);
   if (gone.lanes) notes.push(`${gone.lanes} threads`);
   if (notes.length) document.getElementById('left-out').textContent = 'Left out: ' + notes.join(', ');
