@@ -4,11 +4,13 @@ import os
 import re
 import signal
 import subprocess
+import unittest
 
 from harness import (EXIT_FAILURE, STUCKTRACE, TARGETS, Case, interpreters, main, stucktrace,
                      wait_until)
 
 PLACES = os.path.join(TARGETS, "call_places")
+NARROW = os.path.join(TARGETS, "abi32")
 DEEP = os.path.join(TARGETS, "deep_threads")
 
 # Writes lines that name the functions and lines that lead to the write, innermost first.
@@ -57,6 +59,16 @@ class Words(Case):
                                        named)
             self.assert_one_line_error(stucktrace("attach", "--stacks-at", words, "1"),
                                        EXIT_FAILURE, named)
+
+
+def why_no_32_bit_programs():
+    if not os.path.exists(NARROW):
+        return "built without a 32-bit compiler"
+    try:
+        subprocess.run([NARROW], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
+    except OSError as error:
+        return "this kernel runs no 32-bit programs: %s" % error
+    return None
 
 
 class AtEntry(Case):
@@ -129,6 +141,21 @@ class AtEntry(Case):
             self.assertEqual(other["call_stacks"]["stacks"], taken["stacks"])
             self.assertEqual([call["call"] for call in other["call_stacks"]["calls"]],
                              [call["call"] for call in taken["calls"]])
+
+    @unittest.skipIf(why_no_32_bit_programs(), why_no_32_bit_programs())
+    def test_of_32_bit_code_the_reason_is_told(self):
+        path = self.path("record")
+        told = stucktrace("run", "-o", path, "-k", "write", "--", NARROW)
+        self.assertNotEqual(told.returncode, EXIT_FAILURE, told.stderr)
+        stacks = stacks_of(path)
+        writes = [event for event in events_of(path)
+                  if event["type"] == "enter" and event["call"] == "write"]
+        self.assertEqual(len(stacks), len(writes))
+        self.assertTrue(stacks)
+        for event in stacks:
+            self.assertEqual((event["stack"], event["python"]), ([], []))
+            self.assertEqual(event["note"], "stacks of 32-bit code are not read")
+        self.assertIn("stacks of 32-bit code are not read", told.stderr)
 
     def test_a_baseline_does_not_see_them(self):
         plain, with_stacks, baseline = (self.path(name) for name in ("plain", "stacks", "base"))
