@@ -55,6 +55,28 @@ loop = asyncio.new_event_loop()
 loop.run_until_complete(main())
 """
 
+# Threads that make functions all the time, with names that tell their length, and wait in them; what
+# was made before is freed and makes room for the next.
+CHANGING = """
+import os, threading, time
+def turn(number, seconds):
+    name = 'made_%d_%s' % (number, 'x' * (number % 60))
+    space = {}
+    exec(compile('def %s(wait, seconds):\\n    wait(seconds)\\n' % name, name, 'exec'), space)
+    space.pop(name)(time.sleep, seconds)
+def change(first, seconds):
+    number = first
+    while True:
+        turn(number, seconds)
+        number += 7
+for index in range(6):
+    thread = threading.Thread(target=change, args=(index, 0.0002 * 5 ** (index % 4)))
+    thread.daemon = True
+    thread.start()
+os.write(1, b'ready\\n')
+threading.Event().wait()
+"""
+
 # Says that it is a version nobody knows, where 3.13 publishes it for debuggers.
 TOMORROW = """
 import ctypes, os, signal
@@ -174,6 +196,40 @@ class Python(Case):
                     self.assertEqual(self.tasks["main"]["frames"][0]["line"], 10)
 
     @unittest.skipUnless("3.13" in PYTHONS, "no Python 3.13")
+    # Each look meets another state; what is read twice must be one function's.
+    def test_code_that_changes_under_the_look_has_no_torn_names(self):
+        looks = 12
+        for version, python in sorted(PYTHONS.items()):
+            with self.subTest(version):
+                seen = 0
+                with Background([python, "-c", CHANGING], stdout=subprocess.PIPE) as program:
+                    self.assertEqual(program.process.stdout.readline().strip(), "ready")
+                    for _ in range(looks):
+                        told = stucktrace("explain", "--stacks", "--settle", "10ms", "--json",
+                                          str(program.pid))
+                        self.assertEqual(told.returncode, 0, told.stderr)
+                        for thread in report_of(told.stdout)["processes"][0]["threads"]:
+                            for frame in thread["python"]:
+                                seen += self.check_made(frame)
+                self.assertGreater(seen, 0)
+
+    # True for a frame of a function that the program has made.
+    def check_made(self, frame):
+        name, file = frame["function"], frame["file"]
+        if not name.startswith("made_"):
+            known = ("change", "turn", "<module>", "run", "_bootstrap", "_bootstrap_inner",
+                     "__bootstrap", "__bootstrap_inner")
+            if name not in known:
+                # Of the libraries: threads that begin.
+                self.assertRegex(file, r"(threading|importlib|codecs|encodings)")
+            return False
+        number, filler = re.match(r"made_([0-9]+)_(x*)$", name).groups()
+        self.assertEqual(len(filler), int(number) % 60, name)
+        self.assertEqual(file, name)
+        # The first one before its first instruction: a thread may wait for the GIL there.
+        self.assertIn(frame["line"], (1, 2))
+        return True
+
     def test_an_unknown_version_has_native_frames_and_is_said(self):
         with Background([PYTHONS["3.13"], "-c", TOMORROW], stdout=subprocess.PIPE) as process:
             self.assertTrue(ready(process))
