@@ -34,12 +34,15 @@ struct PythonThreadStack::State {
     auto found = find_python_images(procfs, pid);
     if (!found || found->images.empty()) return false;
     mappings = std::move(*found);
+    const auto status = procfs.status(pid);
+    inner_namespace = !status || status->ns_pids.size() != 1;
     if (auto known = identify_python(memory, mappings.images)) build = std::move(*known);
     return build.has_value();
   }
 
-  // As the process numbers the thread itself.
+  // As the process numbers the thread itself. All threads of a process are in one namespace.
   std::int32_t own_number(base::Tid tid) const {
+    if (!inner_namespace) return tid.value();
     const auto status = procfs.status(pid, tid);
     return status && !status->ns_pids.empty() ? status->ns_pids.back() : tid.value();
   }
@@ -70,6 +73,7 @@ struct PythonThreadStack::State {
   base::Pid pid;
   kernel::Procfs procfs;
   bool looked = false;
+  bool inner_namespace = true;  // of process numbers, or not known
   PythonMappings mappings;
   std::optional<PythonBuild> build;
 };
