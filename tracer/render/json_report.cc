@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "syscalls/decode.h"
+#include "tracer/render/call_stacks_json.h"
 #include "tracer/render/calm.h"
 #include "tracer/render/finding_json.h"
 #include "tracer/render/finding_scope.h"
@@ -444,43 +445,6 @@ Json ended_json(const model::Ended& ended) {
   return {{"because", ended.because}, {"words", ended.words}, {"limit_ms", maybe_ms(ended.limit)}};
 }
 
-// ---- stacks of calls ----------------------------------------------------------------------------
-
-// Milliseconds, to the microsecond.
-double exact_ms(base::Nanoseconds duration) {
-  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
-  return static_cast<double>(us) / 1000;
-}
-
-// Null where none was taken. Most calls share their stack with others: it is there once.
-Json call_stacks_json(const Report& report, const TraceLanes& lanes) {
-  Json calls = Json::array();
-  Json stacks = Json::array();
-  std::map<std::shared_ptr<const model::StackSeen>, std::size_t> numbers;
-  for (const Lane& lane : lanes.lanes()) {
-    for (const LaneSpan& span : lane.spans) {
-      if (!span.stack) continue;
-      const auto [number, is_new] = numbers.try_emplace(span.stack, stacks.size());
-      if (is_new) {
-        stacks.push_back({{"stack", frames_json(span.stack->frames)},
-                          {"python", frames_json(span.stack->python)},
-                          {"note", span.stack->note}});
-      }
-      calls.push_back({{"pid", lane.pid.value()},
-                       {"tid", lane.tid.value()},
-                       {"role", lane.role},
-                       {"call", span.text},
-                       {"at_ms", exact_ms(span.start - report.taken_at)},
-                       {"took_ms", exact_ms(span.end - span.start)},
-                       {"open", span.open},
-                       {"stack", number->second}});
-    }
-  }
-  const std::size_t left_out = lanes.left_out().stacks;
-  if (calls.empty() && left_out == 0) return nullptr;
-  return {{"calls", std::move(calls)}, {"stacks", std::move(stacks)}, {"left_out", left_out}};
-}
-
 }  // namespace
 
 std::string json_report(const Report& report, const TraceLanes* lanes) {
@@ -518,7 +482,7 @@ std::string json_report(const Report& report, const TraceLanes* lanes) {
   out.add("history", history);
   if (report.ended) out.add("ended", ended_json(*report.ended));
   if (lanes != nullptr) {
-    if (const Json taken = call_stacks_json(report, *lanes); !taken.is_null()) {
+    if (const Json taken = call_stacks_json(*lanes, report.taken_at); !taken.is_null()) {
       out.add("call_stacks", taken);
     }
   }
