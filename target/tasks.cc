@@ -1,4 +1,5 @@
 // usage: tasks exec_any [ROUNDS] | spawns [COUNT] | clones | untraced_exec | leader_exits |
+// leaderless |
 //              early_deaths [ROUNDS] | live [THREADS] | daemons
 //
 // Tasks made and ended in every unusual way. After go:
@@ -9,6 +10,7 @@
 //   clones         clone(2) with odd flags and exit signals
 //   untraced_exec  a thread made with CLONE_UNTRACED execs
 //   leader_exits   the leader ends first; another thread goes on, forks and execs
+//   leaderless     the leader has ended before ready; then the last thread execs
 //   early_deaths   ROUNDS (default 300) children that end, are killed or exec the moment they
 //   exist,
 //                  and groups that exit while they make threads
@@ -208,6 +210,45 @@ void clone_one(const char* how, int flags) {
   if (pidfd >= 0) ::close(pidfd);
 }
 
+// The flags lie in memory that the program itself may only read: nobody changes them.
+void clone3_untraced() {
+  constexpr std::size_t kPage = 4096;
+  void* page = ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  auto* arguments = new (page) clone_args{};
+  arguments->flags = CLONE_UNTRACED;
+  arguments->exit_signal = SIGCHLD;
+  ::mprotect(page, kPage, PROT_READ);
+  const auto kept = [page] {
+    return static_cast<volatile clone_args*>(page)->flags == CLONE_UNTRACED;
+  };
+  const long child = ::syscall(SYS_clone3, arguments, sizeof *arguments);
+  if (child == 0) {
+    target::say("clone3, untraced: flags kept %d", kept());
+    ::_exit(target::wait_for(target::in_child([] { return 24; })) == 24 << 8 ? 25 : 26);
+  }
+  target::say_status("clone3, untraced", target::wait_for(static_cast<pid_t>(child)));
+  target::say("its maker: flags kept %d", kept());
+
+  ::mprotect(page, kPage, PROT_READ | PROT_WRITE);
+  arguments->exit_signal = 1000;
+  const long impossible = ::syscall(SYS_clone3, arguments, sizeof *arguments);
+  target::say("clone3, impossible: %ld errno %d flags kept %d", impossible, errno, kept());
+
+#if defined(__x86_64__)
+  // In the memory of its maker, on its stack even: the task does nothing but end.
+  arguments->flags = CLONE_UNTRACED | CLONE_VM | CLONE_VFORK;
+  arguments->exit_signal = SIGCHLD;
+  long made = SYS_clone3;
+  asm volatile("syscall; test %%rax, %%rax; jnz 1f; mov %3, %%eax; mov $27, %%edi; syscall; ud2; 1:"
+               : "+a"(made)
+               : "D"(arguments), "S"(sizeof *arguments), "i"(SYS_exit_group)
+               : "rcx", "r11", "memory");
+  target::say_status("clone3, untraced, memory", target::wait_for(static_cast<pid_t>(made)));
+  target::say("flags kept %d", arguments->flags == (CLONE_UNTRACED | CLONE_VM | CLONE_VFORK));
+#endif
+  ::munmap(page, kPage);
+}
+
 int clones(int, char**) {
   target::start();
   struct sigaction action = {};
@@ -242,6 +283,7 @@ int clones(int, char**) {
     ::_exit(now.sa_handler == SIG_DFL ? 21 : 22);
   }
   target::say_status("clone3", target::wait_for(static_cast<pid_t>(third)));
+  clone3_untraced();
 
   // CLONE_PARENT: the child's child is ours.
   auto* sibling = shared_memory<std::atomic<pid_t>>();
@@ -297,6 +339,16 @@ int leader_exits(int, char**) {
     return 0;
   });
   target::say_status("child", target::wait_for(other));
+  return 0;
+}
+
+int leaderless(int, char**) {
+  std::thread([] {
+    while (state_of(::getpid()) != 'Z') ::sched_yield();
+    target::start();
+    exec_after("the last thread");
+  }).detach();
+  ::syscall(SYS_exit, 1);
   return 0;
 }
 
@@ -422,6 +474,7 @@ int main(int argc, char** argv) {
                               {"clones", clones},
                               {"untraced_exec", untraced_exec},
                               {"leader_exits", leader_exits},
+                              {"leaderless", leaderless},
                               {"early_deaths", early_deaths},
                               {"live", live},
                               {"daemons", daemons}},

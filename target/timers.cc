@@ -1,4 +1,4 @@
-// usage: timers restarts [MS] | clocks | eintr [CALLS]
+// usage: timers restarts [MS] | clocks | eintr [CALLS] | ignored
 //
 // Time as a program sees it:
 //   restarts  five calls with a time-out of MS (default 1000) begin before ready and may be stopped
@@ -7,7 +7,10 @@
 //   clocks    after go: alarm, itimers, POSIX timers and timerfd count what the clock says
 //   eintr     after go: four threads make CALLS (default 200) short blocking calls of each of
 //             several kinds while children come and go and signals are handled with SA_RESTART;
-//             prints how many ended with EINTR, which is none
+//             prints how many ended with EINTR, which is none, and waits for the end of stdin
+//   ignored   after go: signals that are ignored come while the program waits without a time-out,
+//             each in turn, in calls that end with EINTR whenever they are woken; says what each
+//             gives
 // Nothing here limits how late something may be: a busy machine may delay every program.
 
 #include <linux/futex.h>
@@ -241,12 +244,100 @@ int eintr(int argc, char** argv) {
   joiner.join();
   ::semctl(semaphores, 0, IPC_RMID);
   for (const Kind& kind : kinds) target::say("%s EINTR %d", kind.name, kind.interrupted.load());
+  target::wait_for_stdin_end();
+  return 0;
+}
+
+// ---- ignored
+
+bool is_in_call(pid_t pid, long number) {
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/%d/syscall", pid);
+  char text[32] = {};
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  const ssize_t got = ::read(fd, text, sizeof text - 1);
+  ::close(fd);
+  return got > 0 && text[0] != 'r' && std::strtol(text, nullptr, 10) == number;
+}
+
+int ignored(int, char**) {
+  target::start();
+  ::signal(SIGUSR1, SIG_IGN);
+  sigset_t wanted;
+  sigemptyset(&wanted);
+  sigaddset(&wanted, SIGRTMIN);
+  ::sigprocmask(SIG_BLOCK, &wanted, nullptr);
+  const int semaphores = ::semget(IPC_PRIVATE, 1, 0600);
+  if (semaphores < 0) target::fail("semget");
+  const target::PipeEnds pipe = target::make_pipe();
+  const int set = ::epoll_create1(EPOLL_CLOEXEC);
+  epoll_event event = {.events = EPOLLIN, .data = {.u64 = 0}};
+  ::epoll_ctl(set, EPOLL_CTL_ADD, pipe.read_end, &event);
+  const pid_t self = ::getpid();
+  const auto give = [pipe] { target::write_all(pipe.write_end, "x", 1); };
+  const auto take = [pipe, set, &event](auto wait) {
+    const long result = wait(set, &event);
+    const int code = errno;
+    char byte = 0;
+    if (::read(pipe.read_end, &byte, 1) != 1) target::fail("read");
+    errno = code;
+    return result;
+  };
+  struct Wait {
+    const char* name;
+    long number;
+    std::function<long()> call;
+    std::function<void()> release;
+  };
+  const Wait waits[] = {
+      {"epoll_wait", SYS_epoll_wait,
+       [take] {
+         return take([](int fd, epoll_event* out) { return ::epoll_wait(fd, out, 1, -1); });
+       },
+       give},
+      {"epoll_pwait", SYS_epoll_pwait,
+       [take] {
+         return take([](int fd, epoll_event* out) {
+           const sigset_t none = {};
+           return ::epoll_pwait(fd, out, 1, -1, &none);
+         });
+       },
+       give},
+      {"semop", SYS_semop,
+       [semaphores] {
+         sembuf down = {0, -1, 0};
+         return ::syscall(SYS_semop, semaphores, &down, 1UL);
+       },
+       [semaphores] {
+         sembuf up = {0, 1, 0};
+         ::semop(semaphores, &up, 1);
+       }},
+      {"sigwaitinfo", SYS_rt_sigtimedwait,
+       [&wanted] { return long{::sigwaitinfo(&wanted, nullptr) == SIGRTMIN}; },
+       [self] { ::kill(self, SIGRTMIN); }},
+  };
+  for (const Wait& wait : waits) {
+    const pid_t other = target::in_child([&] {
+      while (!is_in_call(self, wait.number)) ::sched_yield();
+      for (int i = 0; i < 20; ++i) {
+        for (const int number : {SIGUSR1, SIGCHLD, SIGURG, SIGWINCH, SIGCONT}) ::kill(self, number);
+      }
+      wait.release();
+      return 0;
+    });
+    errno = 0;
+    const long result = wait.call();
+    target::say("%s: %ld errno %d", wait.name, result, result < 0 ? errno : 0);
+    target::wait_for(other);
+  }
+  ::semctl(semaphores, 0, IPC_RMID);
   return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return target::run_subject({{"restarts", restarts}, {"clocks", clocks}, {"eintr", eintr}}, argc,
-                             argv);
+  return target::run_subject(
+      {{"restarts", restarts}, {"clocks", clocks}, {"eintr", eintr}, {"ignored", ignored}}, argc,
+      argv);
 }

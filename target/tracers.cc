@@ -1,4 +1,4 @@
-// usage: tracers traceme | attach | seize | self | parent | exec | untraced
+// usage: tracers traceme | attach | seize | self | parent | exec | untraced | unfit
 //
 // Programs that use ptrace themselves; after go:
 //   traceme  a child asks to be traced; its parent follows it from call to call
@@ -9,10 +9,17 @@
 //   exec     a child asks to be traced and execs: its parent sees SIGTRAP
 //   untraced a task made with CLONE_UNTRACED, which shares all memory, attaches to the threads of
 //            its maker, looks at one and lets them go, as a leak checker does
+//   unfit    a child that has forbidden itself seccomp(2) and is stopped is attached to by its
+//            parent
 // All of it is denied or changed while somebody else traces the same tasks.
 
 #include <elf.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -212,6 +219,44 @@ int untraced(int, char**) {
   return 0;
 }
 
+void forbid_filters() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog loaded = {std::size(program), program};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) target::fail("prctl");
+  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &loaded) != 0) target::fail("seccomp");
+}
+
+int unfit(int, char**) {
+  target::start();
+  void* memory =
+      ::mmap(nullptr, sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) target::fail("mmap");
+  auto* ran = new (memory) std::atomic<long>{0};
+  const pid_t child = target::in_child([ran] {
+    forbid_filters();
+    ::raise(SIGSTOP);
+    ran->store(1);
+    return 12;
+  });
+  say_stop("child", target::wait_for(child, WUNTRACED));
+  const long seized = ::ptrace(PTRACE_SEIZE, child, nullptr, nullptr);
+  say_result("seize", seized);
+  if (seized == 0) {
+    say_stop("child", target::wait_for(child));
+    say_result("detach", ::ptrace(PTRACE_DETACH, child, nullptr, nullptr));
+  }
+  ::poll(nullptr, 0, 20);  // the time in which a process left running would show itself
+  target::say("ran while it was stopped %ld", ran->load());
+  ::kill(child, SIGCONT);
+  target::say_status("child", target::wait_for(child));
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -221,6 +266,7 @@ int main(int argc, char** argv) {
                               {"self", self},
                               {"parent", parent},
                               {"exec", exec},
-                              {"untraced", untraced}},
+                              {"untraced", untraced},
+                              {"unfit", unfit}},
                              argc, argv);
 }

@@ -1,11 +1,14 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "tests/live/tracee_fixture.h"
 
@@ -132,6 +135,37 @@ TEST_P(EngineTest, SequenceAndTimeNeverGoBack) {
   }
 }
 
+// A maker's event may come later than anybody waits for it: on a busy machine, or when it dies.
+TEST_P(EngineTest, TasksThatWentOnBeforeTheirMakersEventAreCountedOnce) {
+  engine::TracerOptions options;
+  options.hold_limit = base::Nanoseconds{0};
+  options.tick = std::chrono::milliseconds{1};
+  const std::vector<std::string> words{target_path("clone_storm"), "500", "50"};
+  const RunResult native = run_native(words);
+  const TracedRun traced = run_traced(words, GetParam(), options);
+  ASSERT_FALSE(traced.timed_out);
+  EXPECT_EQ(traced.status, native.status);
+  EXPECT_EQ(traced.output, native.output);
+  std::map<base::Tid, int> alive;
+  for (const Event& event : traced.events.events) {
+    if (std::holds_alternative<model::TaskSeen>(event.data)) ++alive[event.tid];
+    if (std::holds_alternative<model::TaskExit>(event.data)) --alive[event.tid];
+  }
+  for (const auto& [tid, count] : alive) EXPECT_EQ(count, 0) << "task " << tid.value();
+}
+
+TEST_P(EngineTest, TasksThatWentOnBeforeTheirMakersEventAreStoppedByWhatStopsThem) {
+  engine::TracerOptions options;
+  options.hold_limit = base::Nanoseconds{0};
+  options.tick = std::chrono::milliseconds{1};
+  const std::vector<std::string> words{target_path("jobs"), "control", "20", "2"};
+  const RunResult native = run_native(words);
+  const TracedRun traced = run_traced(words, GetParam(), options);
+  ASSERT_FALSE(traced.timed_out);
+  EXPECT_EQ(traced.status, native.status);
+  EXPECT_EQ(traced.output, native.output);
+}
+
 // ---- attach leaves the tree as found -----------------------------------------------------------
 
 class AttachTest : public testing::TestWithParam<kernel::TraceStyle> {
@@ -222,6 +256,33 @@ TEST_P(AttachTest, AStopWhileTracedEndsWithSigcont) {
   ASSERT_TRUE(tracer.run(continued));
   EXPECT_FALSE(continued.timed_out);
   EXPECT_TRUE(eventually([&] { return status_field(target.pid(), "State").starts_with("S"); }));
+}
+
+// SIGCONT takes a SIGSTOP away that has not been taken yet, and PTRACE_ATTACH stops by one.
+TEST_P(AttachTest, ASigcontAtTheSameMomentDisturbsNothing) {
+  Target target({target_path("thread_ring"), "8"});
+  ASSERT_TRUE(target.wait_ready());
+  std::jthread sender([&](const std::stop_token& enough) {
+    while (!enough.stop_requested()) {
+      ::kill(target.pid().value(), SIGCONT);
+      ::poll(nullptr, 0, 1);  // so that a stop has a chance
+    }
+  });
+  for (int round = 0; round < 40; ++round) {
+    engine::Tracer tracer(options(), clock_, events_, log_);
+    ASSERT_TRUE(tracer.attach(target.pid())) << "round " << round;
+    Until at_once([] { return true; });
+    const auto outcome = tracer.run(at_once);
+    ASSERT_TRUE(outcome);
+    ASSERT_EQ(outcome->left_behind, 0U) << "round " << round;
+    ASSERT_EQ(status_field(target.pid(), "TracerPid"), "0") << "round " << round;
+  }
+  sender.request_stop();
+  sender.join();
+  ASSERT_TRUE(eventually([&] { return !status_field(target.pid(), "State").starts_with("T"); }));
+  target.close_stdin();
+  EXPECT_NE(target.read_to_end().find("passed"), std::string::npos);
+  EXPECT_EQ(target.wait(), 0);
 }
 
 TEST_P(AttachTest, EveryThreadIsAttachedAndLetGo) {

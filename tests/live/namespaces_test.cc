@@ -12,7 +12,7 @@ namespace stucktrace::test {
 namespace {
 
 class NamespacesTest : public TransparencyTest {};
-INSTANTIATE_TEST_SUITE_P(Modes, NamespacesTest, testing::ValuesIn(kAllModes), mode_name);
+INSTANTIATE_TEST_SUITE_P(Modes, NamespacesTest, testing::ValuesIn(kTransparentModes), mode_name);
 
 TEST_P(NamespacesTest, AFamilyWithAProcessOneOfItsOwn) {
   same_as_native({"namespaces", "family"});

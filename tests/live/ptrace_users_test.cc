@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "tests/live/same_as_native.h"
 
 // Programs that use ptrace themselves get it: the tracer steps aside (target/tracers.cc).
@@ -6,7 +8,7 @@ namespace stucktrace::test {
 namespace {
 
 class PtraceUsersTest : public TransparencyTest {};
-INSTANTIATE_TEST_SUITE_P(Modes, PtraceUsersTest, testing::ValuesIn(kAllModes), mode_name);
+INSTANTIATE_TEST_SUITE_P(Modes, PtraceUsersTest, testing::ValuesIn(kTransparentModes), mode_name);
 
 TEST_P(PtraceUsersTest, AChildThatAsksToBeTraced) {
   same_as_native({"tracers", "traceme"});
@@ -35,6 +37,24 @@ TEST_P(PtraceUsersTest, AnUntracedTaskThatTracesItsMaker) {
 
 TEST_P(PtraceUsersTest, ATracedChildThatExecs) {
   same_as_native({"tracers", "exec"});
+}
+
+// It has forbidden itself further filters, so that it cannot be let go from ours; and it is stopped
+// while we try.
+TEST_P(PtraceUsersTest, AStoppedProcessThatCannotBeLetGo) {
+  if (!is_filtered(GetParam())) {
+    same_as_native({"tracers", "unfit"});
+    return;
+  }
+  const TracedRun traced = run_traced({target_path("tracers"), "unfit"}, GetParam());
+  EXPECT_FALSE(traced.timed_out);
+  EXPECT_EQ(traced.output,
+            "ready\nchild stopped by 0x13 event 0\nseize: fails errno 1\n"
+            "ran while it was stopped 0\nchild exited 12\n");
+  const auto notes = traced.events.all<model::Note>();
+  EXPECT_TRUE(std::ranges::any_of(notes, [](const model::Event& event) {
+    return std::get<model::Note>(event.data).text.contains("stays traced");
+  }));
 }
 
 }  // namespace

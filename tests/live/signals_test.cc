@@ -6,7 +6,7 @@ namespace stucktrace::test {
 namespace {
 
 class SignalsTest : public TransparencyTest {};
-INSTANTIATE_TEST_SUITE_P(Modes, SignalsTest, testing::ValuesIn(kAllModes), mode_name);
+INSTANTIATE_TEST_SUITE_P(Modes, SignalsTest, testing::ValuesIn(kTransparentModes), mode_name);
 
 TEST_P(SignalsTest, EachSignalsDefaultActionIsTaken) {
   same_as_native({"signals", "fates"});

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <map>
@@ -12,7 +13,7 @@ namespace stucktrace::test {
 namespace {
 
 class TasksTest : public TransparencyTest {};
-INSTANTIATE_TEST_SUITE_P(Modes, TasksTest, testing::ValuesIn(kAllModes), mode_name);
+INSTANTIATE_TEST_SUITE_P(Modes, TasksTest, testing::ValuesIn(kTransparentModes), mode_name);
 
 TEST_P(TasksTest, ExecFromAnyThreadWithOthersInAnyState) {
   const TracedRun traced = same_as_native({"tasks", "exec_any"});
@@ -49,6 +50,14 @@ TEST_P(TasksTest, AnUntracedThreadThatExecs) {
 
 TEST_P(TasksTest, ALeaderThatEndsFirst) {
   same_as_native({"tasks", "leader_exits"});
+}
+
+TEST_P(TasksTest, AProcessWhoseLeaderHasEnded) {
+  const TracedRun traced = same_as_native({"tasks", "leaderless"});
+  const auto execs = traced.events.all<model::Exec>();
+  EXPECT_TRUE(std::ranges::any_of(execs, [](const model::Event& event) {
+    return std::get<model::Exec>(event.data).former_tid != event.tid;
+  }));
 }
 
 TEST_P(TasksTest, DeathsBetweenEventAndReaction) {

@@ -33,6 +33,10 @@ const char* name_of(Mode mode) {
       return "Attach";
     case Mode::kSeccomp:
       return "Seccomp";
+    case Mode::kSeccompTraceme:
+      return "SeccompTraceme";
+    case Mode::kDiagnosis:
+      return "Diagnosis";
   }
   return "?";
 }
@@ -219,20 +223,22 @@ TracedRun run_traced(const std::vector<std::string>& words, Mode mode, syscalls:
 TracedRun run_traced(const std::vector<std::string>& words, Mode mode,
                      engine::TracerOptions options) {
   TracedRun run;
-  options.style = mode == Mode::kAttach || mode == Mode::kLaunchTraceme
-                      ? kernel::TraceStyle::kAttach
-                      : kernel::TraceStyle::kSeize;
-  if (mode != Mode::kSeccomp) {
+  const bool attach_style =
+      mode == Mode::kAttach || mode == Mode::kLaunchTraceme || mode == Mode::kSeccompTraceme;
+  options.style = attach_style ? kernel::TraceStyle::kAttach : kernel::TraceStyle::kSeize;
+  if (mode == Mode::kDiagnosis) {
+    options.filter = engine::diagnosis_filter();
+  } else if (!is_filtered(mode)) {
     options.filter.reset();
   } else if (!options.filter) {
     options.filter = engine::filter_for(syscalls::TraceSet::all());
   }
   const base::SystemClock clock;
-  engine::Tracer tracer(options, clock, run.events, run.log);
-  if (mode == Mode::kLaunch || mode == Mode::kLaunchTraceme || mode == Mode::kSeccomp) {
-    launch_and_follow(words, tracer, run);
-  } else {
+  engine::Tracer tracer(std::move(options), clock, run.events, run.log);
+  if (mode == Mode::kSeize || mode == Mode::kAttach) {
     attach_and_follow(words, tracer, run);
+  } else {
+    launch_and_follow(words, tracer, run);
   }
   return run;
 }

@@ -14,11 +14,20 @@
 namespace stucktrace::test {
 
 // How a tracee comes under the engine; every live suite runs over all of them.
-// kSeccomp launches under a filter that stops at every call.
-enum class Mode { kLaunch, kLaunchTraceme, kSeize, kAttach, kSeccomp };
+// kSeccomp and kSeccompTraceme launch under a filter that stops at every call, kDiagnosis under the
+// one of a plain run.
+enum class Mode { kLaunch, kLaunchTraceme, kSeize, kAttach, kSeccomp, kSeccompTraceme, kDiagnosis };
 const char* name_of(Mode mode);
+inline bool is_filtered(Mode mode) {
+  return mode == Mode::kSeccomp || mode == Mode::kSeccompTraceme || mode == Mode::kDiagnosis;
+}
+// Those in which every call is an event.
 inline constexpr Mode kAllModes[] = {Mode::kLaunch, Mode::kLaunchTraceme, Mode::kSeize,
                                      Mode::kAttach, Mode::kSeccomp};
+// For suites that ask of a program only that it cannot tell.
+inline constexpr Mode kTransparentModes[] = {
+    Mode::kLaunch,  Mode::kLaunchTraceme,  Mode::kSeize,    Mode::kAttach,
+    Mode::kSeccomp, Mode::kSeccompTraceme, Mode::kDiagnosis};
 
 class Collector final : public model::EventSink {
  public:
@@ -93,7 +102,7 @@ struct TracedRun : RunResult {
 };
 TracedRun run_traced(const std::vector<std::string>& words, Mode mode,
                      syscalls::Payload payload = syscalls::Payload::kText);
-// `options` but for the style; kSeccomp brings a filter of every call where they have none.
+// `options` but for the style; the filtered modes bring a filter of every call where they have none.
 TracedRun run_traced(const std::vector<std::string>& words, Mode mode,
                      engine::TracerOptions options);
 

@@ -55,8 +55,9 @@ base::Failure wrong_word(std::string_view option, const std::string& word,
 // What the filter of a plain run shows whatever the arguments are.
 TraceSet filtered_calls() {
   TraceSet set = TraceSet::none();
-  for (const auto& rule : engine::diagnosis_filter().rules) {
-    if (rule.conditions.empty()) set.add(rule.id);
+  const engine::LaunchFilter filter = engine::diagnosis_filter();
+  for (const auto& rule : filter.rules) {
+    if (rule.conditions.empty() && filter.trace.contains(rule.id)) set.add(rule.id);
   }
   return set;
 }

@@ -39,6 +39,9 @@ base::Result<std::size_t> Tracer::attach_new_threads(base::Pid pid) {
     const bool seize = options_.style == kernel::TraceStyle::kSeize;
     if (auto done = seize ? kernel::seize(tid, tracee_options()) : kernel::attach(tid); !done) {
       if (done.error().kind == base::ErrorKind::kGone && tid != base::main_thread(pid)) continue;
+      // A main thread that has ended before the others cannot be traced, and does nothing any more.
+      const auto stat = procfs_.stat(pid, tid);
+      if (tids->size() > 1 && stat && stat->state == 'Z') continue;
       // A thread that was cloned by one we hold is attached already and will report itself.
       const auto status = procfs_.status(pid, tid);
       if (status && kernel::tracer_process(status->tracer) == ::getpid()) continue;

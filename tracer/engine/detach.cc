@@ -1,8 +1,12 @@
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <csignal>
+#include <utility>
 
 #include "tracer/engine/tracer.h"
+#include "tracer/engine/woken_call.h"
+#include "tracer/kernel/remote_memory.h"
 
 namespace stucktrace::engine {
 
@@ -20,7 +24,7 @@ void Tracer::detach_all(const std::string& because, Outcome& outcome) {
       Stopped stopped = std::move(*tracee.parked);
       tracee.parked.reset();
       tracee.state = TraceeState::kLeaving;
-      let_go(tracee, std::move(stopped), 0);
+      let_go(tracee, std::move(stopped), std::exchange(tracee.held_signal, 0));
       continue;
     }
     ask_to_stop(tracee);
@@ -30,6 +34,7 @@ void Tracer::detach_all(const std::string& because, Outcome& outcome) {
     kernel::WaitReport report;
     const Waiter::Outcome got = waiter_.next(WaitHow::kBlock, report);
     if (got == Waiter::Outcome::kReport) on_leaving(report);
+    if (got == Waiter::Outcome::kInterrupted) resend_own_stops();  // a tick
     if (got == Waiter::Outcome::kNoTracees || got == Waiter::Outcome::kFailed) break;
   }
   // What did not stop is in an uninterruptible sleep; the kernel detaches it when the tracer ends.
@@ -72,6 +77,35 @@ void Tracer::on_leaving(const kernel::WaitReport& report) {
     return let_go(late, Stopped{report.tid}, signo);
   }
   dispatch(report);
+}
+
+// This stop has taken the place of the one we asked for, but not its effect: a call that ends when
+// it is woken does so, also if it has only begun. That can be put right in a stop inside signal
+// handling alone; under ATTACH our SIGSTOP, still to come, brings one.
+void Tracer::leave_at_call(Tracee& tracee, Stopped stopped, const kernel::SyscallInfo& info) {
+  const kernel::ProcessMemory memory(tracee.tid);
+  const bool asked = tracee.style == kernel::TraceStyle::kSeize || tracee.own_stop_pending;
+  if (asked && info.op == kernel::SyscallInfo::Op::kEntry &&
+      ends_when_woken(info.call, memory, kAnyWait)) {
+    tracee.call = info.call;
+    tracee.just_begun = true;
+    return leave_at_next_stop(tracee, std::move(stopped));
+  }
+  const bool woken = info.op == kernel::SyscallInfo::Op::kExit && info.result.value == -EINTR &&
+                     ends_when_woken(tracee.call, memory, longest_to_restart(tracee));
+  if (!woken) return let_go(tracee, std::move(stopped), 0);
+  leave_at_next_stop(tracee, std::move(stopped));
+}
+
+void Tracer::leave_at_next_stop(Tracee& tracee, Stopped stopped) {
+  if (tracee.style == kernel::TraceStyle::kSeize) {
+    static_cast<void>(kernel::interrupt(tracee.tid));
+  }
+  resume(tracee, std::move(stopped));
+}
+
+base::Nanoseconds Tracer::longest_to_restart(const Tracee& tracee) {
+  return tracee.just_begun ? kAnyWait : kBriefWait;
 }
 
 void Tracer::let_go(Tracee& tracee, Stopped stopped, int signo) {

@@ -35,6 +35,14 @@ bool is_restart_syscall(const RawCall& call) {
   return syscalls::sys_of(call.abi, call.number) == Sys::restart_syscall;
 }
 
+// What there is to be put back in the new task as well: it has copies of its maker's registers, and
+// of its memory if that is not the same.
+std::optional<Tracee::CloneFlags> in_child(const std::optional<Tracee::CloneFlags>& of_maker) {
+  const bool same =
+      of_maker && of_maker->in_memory.value() != 0 && (of_maker->flags & CLONE_VM) != 0;
+  return same ? std::nullopt : of_maker;
+}
+
 }  // namespace
 
 // The clone flags of the call a task is in; nullopt if it is no clone or they cannot be read.
@@ -64,48 +72,11 @@ std::optional<std::uint64_t> Tracer::clone_flags(const Tracee& maker, const Stop
   }
 }
 
-namespace {
-
-bool is_fault(const siginfo_t& info) {
-  const int signo = info.si_signo;
-  return info.si_code > 0 && (signo == SIGSEGV || signo == SIGBUS || signo == SIGILL ||
-                              signo == SIGFPE || signo == SIGTRAP || signo == SIGSYS);
-}
-
-// The first process of a pid namespace is treated by the kernel in another way while it is traced
-// (kernel/signal.c, SIGNAL_UNKILLABLE): a fault that it does not handle does not end it but comes
-// again for ever, and a SIGSTOP from its own namespace, which never reaches it otherwise, stops it.
-enum class Due : std::uint8_t { kSignal, kNothing, kToBeUntraced };
-
-Due due_to(const kernel::Procfs& procfs, const Tracee& tracee, const siginfo_t& info) {
-  const bool fault = is_fault(info);
-  // A sender outside of the namespace has no pid in it.
-  const bool stop_from_inside = info.si_signo == SIGSTOP && info.si_code <= 0 && info.si_pid != 0;
-  if (!fault && !stop_from_inside) return Due::kSignal;
-  const auto status = procfs.status(tracee.pid);
-  if (!status || status->ns_pids.empty() || status->ns_pids.back() != 1) return Due::kSignal;
-  if (stop_from_inside) return Due::kNothing;
-  const bool handled = ((status->sig_caught >> (info.si_signo - 1)) & 1U) != 0;
-  return handled ? Due::kSignal : Due::kToBeUntraced;
-}
-
-}  // namespace
-
 void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SyscallStop&) {
   const auto info = kernel::syscall_info(stopped);
   if (tracee.state == TraceeState::kLeaving) {
-    // Ended by our asking for a stop, which this stop has taken the place of; it can be put right
-    // in one inside signal handling only. Under ATTACH our SIGSTOP is still to come.
-    const bool woken = info && info->op == kernel::SyscallInfo::Op::kExit &&
-                       info->result.value == -EINTR &&
-                       ends_when_woken(tracee.call, kernel::ProcessMemory(tracee.tid));
-    if (woken) {
-      if (tracee.style == kernel::TraceStyle::kSeize) {
-        static_cast<void>(kernel::interrupt(tracee.tid));
-      }
-      return resume(tracee, std::move(stopped));
-    }
-    return let_go(tracee, std::move(stopped), 0);
+    if (!info) return let_go(tracee, std::move(stopped), 0);
+    return leave_at_call(tracee, std::move(stopped), *info);
   }
   if (!info) {
     if (info.error().kind == base::ErrorKind::kGone) return;
@@ -206,51 +177,6 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SeccompStop&) {
   resume(tracee, std::move(stopped));
 }
 
-void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SignalDelivery& stop) {
-  if (stop.signo == SIGSTOP && tracee.own_stop_pending) {
-    tracee.own_stop_pending = false;
-    if (tracee.state == TraceeState::kAttaching) return attached(tracee, std::move(stopped));
-    if (tracee.state == TraceeState::kLeaving) {
-      static_cast<void>(undo_wake(stopped));
-      return let_go(tracee, std::move(stopped), 0);
-    }
-    return resume(tracee, std::move(stopped));
-  }
-  if (tracee.state == TraceeState::kLeaving) {
-    // Under ATTACH our own SIGSTOP must come and be swallowed before the tracee can be left.
-    if (tracee.own_stop_pending) return resume(tracee, std::move(stopped), stop.signo);
-    return let_go(tracee, std::move(stopped), stop.signo);
-  }
-  if (tracee.state == TraceeState::kBeforeExec) {
-    return resume(tracee, std::move(stopped), stop.signo);
-  }
-  model::SignalStop event;
-  event.signo = stop.signo;
-  Due due = Due::kSignal;
-  if (const auto info = kernel::siginfo(stopped)) {
-    event.code = info->si_code;
-    if (info->si_code <= 0 || stop.signo == SIGCHLD) event.sender = base::Pid{info->si_pid};
-    if (stop.signo == SIGSEGV || stop.signo == SIGBUS || stop.signo == SIGILL ||
-        stop.signo == SIGFPE) {
-      event.sender = base::Pid{};
-      event.address = reinterpret_cast<std::uintptr_t>(info->si_addr);
-    }
-    due = due_to(procfs_, tracee, *info);
-  }
-  emitter_.emit(tracee.pid, tracee.tid, event);
-  switch (due) {
-    case Due::kSignal:
-      return resume(tracee, std::move(stopped), stop.signo);
-    case Due::kNothing:
-      return resume(tracee, std::move(stopped));
-    case Due::kToBeUntraced:
-      emitter_.emit(tracee.pid, tracee.tid,
-                    model::Detached{"the first process of a pid namespace cannot end by its own "
-                                    "fault while it is traced"});
-      return let_go(tracee, std::move(stopped), 0);
-  }
-}
-
 void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::GroupStopped& stop) {
   if (tracee.state == TraceeState::kLeaving) {
     // Detaching reinstates the group-stop: what was stopped stays stopped.
@@ -281,25 +207,33 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Trapped&) {
     case TraceeState::kAttaching:
       return attached(tracee, std::move(stopped));
     case TraceeState::kLeaving:
-      static_cast<void>(undo_wake(stopped));
+      static_cast<void>(undo_wake(stopped, longest_to_restart(tracee)));
       return let_go(tracee, std::move(stopped), 0);
     case TraceeState::kGroupStopped:
       tracee.state = TraceeState::kRunning;
+      tracee.continued = true;
       emitter_.emit(tracee.pid, tracee.tid, model::Continued{});
       break;
     default:
+      // SIGCONT wakes each thread to tell us, also one that was not stopped.
+      static_cast<void>(undo_wake(stopped, base::Nanoseconds{0}));
       break;
   }
   resume(tracee, std::move(stopped));
 }
 
 void Tracer::attached(Tracee& tracee, Stopped stopped) {
+  begin_to_follow(tracee, stopped);
+  resume(tracee, std::move(stopped));
+}
+
+void Tracer::begin_to_follow(Tracee& tracee, const Stopped& stopped) {
   put_clone_flags_back(tracee, stopped);
   tracee.state = TraceeState::kRunning;
   // PTRACE_ATTACH takes no options; without TRACESYSGOOD a syscall-stop would read as a SIGTRAP.
   if (tracee.style == kernel::TraceStyle::kAttach)
     static_cast<void>(kernel::set_options(stopped, tracee_options()));
-  if (const auto call = undo_wake(stopped)) {
+  if (const auto call = undo_wake(stopped, kBriefWait)) {
     if (will_restart(call->result)) {
       tracee.call = syscalls::unfolded(call->call, kernel::ProcessMemory(tracee.tid));
       tracee.restarting = true;
@@ -307,14 +241,13 @@ void Tracer::attached(Tracee& tracee, Stopped stopped) {
       if (tracee.call_reported) tell_entry(tracee, stopped, true);
     }
   }
-  resume(tracee, std::move(stopped));
 }
 
 void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::MadeTask& made) {
   const auto message = kernel::event_message(stopped);
   if (!message) return;
   const base::Tid child{static_cast<std::int32_t>(*message)};
-  const std::optional<std::uint64_t> own_flags = tracee.own_clone_flags;
+  const auto own_flags = in_child(tracee.own_clone_flags);
   put_clone_flags_back(tracee, stopped);
   std::optional<std::uint64_t> flags = clone_flags(tracee, stopped);
   if (!flags) {
@@ -336,19 +269,24 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::MadeTask& made) {
     event.kind = made.how == kernel::TaskMaker::kFork ? model::NewTaskKind::kFork
                                                       : model::NewTaskKind::kCloneProcess;
   }
+  Tracee* held = table_.find(child);
+  const bool adopted = held != nullptr && held->adopted;
   if (tracee.state != TraceeState::kLeaving && tracee.state != TraceeState::kBeforeExec) {
     emitter_.emit(tracee.pid, tracee.tid, event);
-    emitter_.task_seen(pid, child, tracee.pid, Emitter::Origin::kMade);
+    if (!adopted) emitter_.task_seen(pid, child, tracee.pid, Emitter::Origin::kMade);
   }
 
   const bool leaving = tracee.state == TraceeState::kLeaving;
+  if (adopted) {
+    held->adopted = false;
+    return go_on_after_making(std::move(stopped), leaving);
+  }
   const auto early = std::ranges::find(early_ends_, child, &EarlyEnd::tid);
   if (early != early_ends_.end()) {
     if (!leaving) emitter_.emit(pid, child, early->exit);
     early_ends_.erase(early);
     return go_on_after_making(std::move(stopped), leaving);
   }
-  Tracee* held = table_.find(child);
   if (held != nullptr && held->state == TraceeState::kHeld) {
     held->pid = pid;
     held->style = tracee.style;
@@ -358,10 +296,10 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::MadeTask& made) {
     put_clone_flags_back(*held, child_stopped);
     if (leaving) {
       held->state = TraceeState::kLeaving;
-      let_go(*held, std::move(child_stopped), 0);
+      let_go(*held, std::move(child_stopped), held->held_signal);
     } else {
       held->state = TraceeState::kRunning;
-      resume(*held, std::move(child_stopped));
+      resume(*held, std::move(child_stopped), std::exchange(held->held_signal, 0));
     }
   } else {
     Tracee& added = table_.add(child, pid, tracee.style,
@@ -382,6 +320,10 @@ void Tracer::hold(const kernel::WaitReport& report) {
   Tracee& held = table_.add(report.tid, base::Pid{}, options_.style, TraceeState::kHeld);
   held.parked = Stopped{report.tid};
   held.held_since = clock_.now();
+  // A SIGCONT that came at once has taken the place of its automatic SIGSTOP (signal(7)).
+  const kernel::Stop stop = read_stop(report, held.style);
+  const auto* delivery = std::get_if<kernel::SignalDelivery>(&stop);
+  if (delivery != nullptr && delivery->signo != SIGSTOP) held.held_signal = delivery->signo;
 }
 
 // The maker died before its event could be read: the task says itself who it is.
@@ -392,9 +334,10 @@ void Tracer::adopt(Tracee& held) {
   if (const auto stat = procfs_.stat(held.pid, std::nullopt)) parent = base::Pid{stat->parent};
   emitter_.task_seen(held.pid, held.tid, parent, Emitter::Origin::kFound);
   held.state = TraceeState::kRunning;
+  held.adopted = true;
   Stopped stopped = std::move(*held.parked);
   held.parked.reset();
-  resume(held, std::move(stopped));
+  resume(held, std::move(stopped), std::exchange(held.held_signal, 0));
 }
 
 void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::VforkDone&) {
@@ -414,6 +357,11 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Execed&) {
     if (tracee.state != TraceeState::kLeaving) tracee.state = caller->state;
     tracee.own_stop_pending = false;
   }
+  // What the leader was in the middle of when it was ended is nobody's any more.
+  tracee.parked.reset();
+  tracee.restarting = false;
+  tracee.preparing = false;
+  tracee.own_clone_flags.reset();
   for (const base::Tid sibling : table_.threads_of(tracee.pid)) {
     if (sibling != tracee.tid) table_.remove(sibling);
   }

@@ -35,10 +35,14 @@ void add_opens_for_writing(LaunchFilter& filter, Sys id, unsigned flags_index) {
   }
 }
 
-// A task that is not traced could not make the calls of the filter; not an event by itself.
+// A task that is not traced could not make the calls of the filter; not an event by itself. The
+// flags of clone3(2) lie in memory, where no filter can look: it always stops.
 void add_untraced_clone(LaunchFilter& filter) {
-  filter.rules.push_back(
-      {Sys::clone, {{.index = 0, .mask = CLONE_UNTRACED, .value = CLONE_UNTRACED}}});
+  if (!filter.trace.contains(Sys::clone)) {
+    filter.rules.push_back(
+        {Sys::clone, {{.index = 0, .mask = CLONE_UNTRACED, .value = CLONE_UNTRACED}}});
+  }
+  if (!filter.trace.contains(Sys::clone3)) filter.rules.push_back({Sys::clone3, {}});
 }
 
 // A tracee that wants to trace is given what it wants; not an event by itself.
@@ -120,7 +124,7 @@ LaunchFilter filter_for(const syscalls::TraceSet& set) {
     if (set.contains(row.id)) filter.rules.push_back({row.id, {}});
   }
   if (!set.contains(Sys::ptrace)) add_ptrace(filter);
-  if (!set.contains(Sys::clone)) add_untraced_clone(filter);
+  add_untraced_clone(filter);
   return filter;
 }
 

@@ -131,6 +131,7 @@ void Tracer::dispatch(const kernel::WaitReport& report) {
   if (report.status.stopped()) placer_.on_stop(report.tid, now, table_.size() == 1);
   const Emitter::StopTime at(emitter_, now);
   Tracee* tracee = table_.find(report.tid);
+  if (tracee == nullptr) tracee = in_place_of_main(report);
   if (tracee == nullptr) {
     // A new task may stop before its maker's event arrives (ptrace(2)); an ended one that exec
     // removed may still report its exit.
@@ -148,6 +149,22 @@ void Tracer::dispatch(const kernel::WaitReport& report) {
         on(*tracee, kernel::Stopped{report.tid}, what);
       },
       stop);
+}
+
+// The thread that calls execve(2) goes on under its main thread's number, also where that one had
+// ended before we came. Null if the report is of something else.
+Tracee* Tracer::in_place_of_main(const kernel::WaitReport& report) {
+  const kernel::Stop stop =
+      kernel::classify(report.status, options_.style, kernel::SiginfoAnswer::kNotAsked);
+  if (!std::holds_alternative<kernel::Execed>(stop)) return nullptr;
+  const auto former = kernel::event_message(kernel::Stopped{report.tid});
+  if (!former) return nullptr;
+  const Tracee* caller = table_.find(base::Tid{static_cast<std::int32_t>(*former)});
+  if (caller == nullptr) return nullptr;
+  const base::Pid pid = caller->pid;
+  const kernel::TraceStyle style = caller->style;
+  const TraceeState state = caller->state;
+  return &table_.add(report.tid, pid, style, state);
 }
 
 // The command that had to be let go has ended as an ordinary child; or a task was killed so soon
@@ -178,7 +195,9 @@ void Tracer::unknown_ended(const kernel::WaitReport& report) {
 void Tracer::resume(Tracee& tracee, kernel::Stopped stopped, int signo) {
   placer_.on_resume(clock_.now());
   // Any stop takes the place of one that was asked for (ptrace_stop() in kernel/signal.c).
-  if (tracee.preparing) static_cast<void>(kernel::interrupt(tracee.tid));
+  if (tracee.preparing && tracee.style == kernel::TraceStyle::kSeize) {
+    static_cast<void>(kernel::interrupt(tracee.tid));
+  }
   // With a filter only a call it has picked runs to a syscall-stop, its exit.
   const bool free_run = tracee.state == TraceeState::kBeforeExec ||
                         (filtered_ && tracee.state != TraceeState::kInSyscall);
@@ -188,11 +207,12 @@ void Tracer::resume(Tracee& tracee, kernel::Stopped stopped, int signo) {
 }
 
 void Tracer::housekeeping() {
-  constexpr base::Nanoseconds kHoldLimit = std::chrono::milliseconds{40};
+  resend_own_stops();
   for (const base::Tid tid : table_.all()) {
     Tracee* tracee = table_.find(tid);
     if (tracee == nullptr) continue;
-    if (tracee->state == TraceeState::kHeld && clock_.now() - tracee->held_since > kHoldLimit) {
+    if (tracee->state == TraceeState::kHeld &&
+        clock_.now() - tracee->held_since > options_.hold_limit) {
       adopt(*tracee);
       continue;
     }
@@ -209,6 +229,7 @@ void Tracer::housekeeping() {
       thread->parked.reset();
       thread->own_stop_pending = false;  // SIGCONT flushes pending stop signals (signal(7))
       thread->state = TraceeState::kRunning;
+      thread->continued = true;
       emitter_.emit(thread->pid, thread->tid, model::Continued{});
       resume(*thread, std::move(stopped));
     }

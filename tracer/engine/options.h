@@ -38,6 +38,9 @@ struct TracerOptions {
   PlacementPolicy placement = PlacementPolicy::kAuto;
   // How often the observer is called while nothing happens.
   base::Nanoseconds tick = std::chrono::milliseconds{50};
+  // How long a task that stops before its maker's event waits for that event. Then it goes on, and
+  // says itself who it is: the maker may be dead.
+  base::Nanoseconds hold_limit = std::chrono::milliseconds{40};
   // How long a task may take to stop when it is to be let go; then it is left to the kernel, which
   // detaches it when the tracer exits.
   base::Nanoseconds detach_limit = std::chrono::seconds{3};

@@ -2,12 +2,14 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "tracer/engine/tracer.h"
 #include "tracer/engine/woken_call.h"
 #include "tracer/kernel/descendants.h"
 #include "tracer/kernel/filter_listener.h"
+#include "tracer/kernel/remote_memory.h"
 
 // A task has one tracer (ptrace(2)). A debugger or test harness inside the tree would find its
 // targets taken: what it wants to trace is let go, so that it works as it does without us.
@@ -23,6 +25,13 @@ namespace {
 bool asks_to_trace(std::uint64_t request) {
   return request == kernel::kRequestTraceMe || request == kernel::kRequestAttach ||
          request == kernel::kRequestSeize;
+}
+
+bool put_clone_flags(const Stopped& stopped, const Tracee::CloneFlags& where, std::uint64_t flags) {
+  if (where.in_memory.value() == 0) {
+    return kernel::set_argument(stopped, where.abi, 0, flags).has_value();
+  }
+  return kernel::write_memory(stopped.tid(), where.in_memory, std::as_bytes(std::span{&flags, 1}));
 }
 
 }  // namespace
@@ -44,7 +53,7 @@ bool Tracer::step_aside(Tracee& tracee, Stopped& stopped, const RawCall& call) {
     // Nothing of ours, or one of its own threads, which nobody may trace.
     if (wanted == nullptr || wanted->pid == tracee.pid) return false;
   }
-  if (filtered_ && (tracee.stays_traced || options_.style != kernel::TraceStyle::kSeize)) {
+  if (filtered_ && tracee.stays_traced) {
     emitter_.emit(tracee.pid, tracee.tid,
                   model::Note{fmt::format("process {} uses ptrace(2), which fails under this "
                                           "filter: run with --no-seccomp",
@@ -114,8 +123,18 @@ void Tracer::prepare_thread_of(base::Pid target, base::Tid requester) {
     if (stat && stat->state != 'D') break;  // the parent of a vfork(2) stops when its child is done
   }
   if (chosen == nullptr) return;  // one that is on its way to its first stop: asked again then
+  if (chosen->parked) {           // it stands in its group-stop
+    Stopped stopped = std::move(*chosen->parked);
+    chosen->parked.reset();
+    static_cast<void>(prepare(*chosen, stopped));
+    return;
+  }
   chosen->preparing = true;
-  static_cast<void>(kernel::interrupt(chosen->tid));
+  if (chosen->style == kernel::TraceStyle::kSeize) {
+    static_cast<void>(kernel::interrupt(chosen->tid));
+  } else if (!chosen->own_stop_pending) {
+    chosen->own_stop_pending = kernel::send_stop(chosen->pid, chosen->tid).has_value();
+  }
 }
 
 // False if nobody waits for it any more.
@@ -127,11 +146,10 @@ bool Tracer::prepare(Tracee& tracee, Stopped& stopped) {
   });
   const Tracee* requester = request == requesters_.end() ? nullptr : table_.find(request->tid);
   if (requester == nullptr) return false;
-  static_cast<void>(undo_wake(stopped));
+  static_cast<void>(undo_wake(stopped, kBriefWait));
   if (const auto fit = make_fit(stopped, true); !fit) {
     cannot_let_go(target, fit.error().message());
-    tracee.state = TraceeState::kRunning;
-    resume(tracee, std::move(stopped));
+    go_on_unprepared(tracee, std::move(stopped));
     return true;
   }
   for (Requester& waiting : requesters_) {
@@ -140,6 +158,22 @@ bool Tracer::prepare(Tracee& tracee, Stopped& stopped) {
   tracee.parked = std::move(stopped);
   let_go_for(*requester, target);
   return true;
+}
+
+void Tracer::go_on_unprepared(Tracee& tracee, Stopped stopped) {
+  if (tracee.state != TraceeState::kGroupStopped) {
+    tracee.state = TraceeState::kRunning;
+    return resume(tracee, std::move(stopped));
+  }
+  // What its process is stopped for goes on.
+  if (tracee.style == kernel::TraceStyle::kAttach) {
+    tracee.parked = std::move(stopped);
+    return;
+  }
+  // The calls have taken it out of its group-stop, where alone it could listen: it enters it again
+  // before an instruction of its own, or learns that it is over.
+  static_cast<void>(kernel::interrupt(tracee.tid));
+  resume(tracee, std::move(stopped));
 }
 
 void Tracer::cannot_let_go(base::Pid target, const std::string& why) {
@@ -187,9 +221,10 @@ void Tracer::resume_requesters() {
     const bool held =
         std::ranges::any_of(others, [&](base::Tid tid) { return tid != request.tid; });
     if (waits && held) {
-      // The thread that was asked may have ended.
+      // The thread that was asked may have ended. One that stands still answers at once: then this
+      // request may be done with.
       if (!request.fit) prepare_thread_of(request.target, request.tid);
-      ++i;
+      if (i < requesters_.size() && requesters_[i].tid == request.tid) ++i;
       continue;
     }
     requesters_.erase(requesters_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -203,21 +238,31 @@ void Tracer::resume_requesters() {
 
 // A task made with CLONE_UNTRACED would be missing in the picture, could not make the calls of the
 // filter, and, where it is there to trace its maker, find it taken: it is followed like any other.
-// The program finds its argument as it gave it.
+// The program finds its argument, a register or its memory, as it gave it.
 void Tracer::follow_untraced_clone(Tracee& tracee, const Stopped& stopped, const RawCall& call) {
-  if (syscalls::sys_of(call.abi, call.number) != Sys::clone) return;
-  const std::uint64_t flags = call.args[0];
-  if ((flags & CLONE_UNTRACED) == 0) return;
-  if (kernel::set_argument(stopped, 0, flags & ~std::uint64_t{CLONE_UNTRACED})) {
-    tracee.own_clone_flags = flags;
+  constexpr std::uint64_t kUntraced = CLONE_UNTRACED;
+  Tracee::CloneFlags own;
+  own.abi = call.abi;
+  switch (syscalls::sys_of(call.abi, call.number)) {
+    case Sys::clone:
+      own.flags = call.args[0];
+      break;
+    case Sys::clone3:  // the first field of struct clone_args (clone(2))
+      own.in_memory = base::RemoteAddr{call.args[0]};
+      if (!kernel::ProcessMemory(tracee.tid).read_value(own.in_memory, own.flags)) return;
+      break;
+    default:
+      return;
   }
+  if ((own.flags & kUntraced) == 0) return;
+  if (put_clone_flags(stopped, own, own.flags & ~kUntraced)) tracee.own_clone_flags = own;
 }
 
 void Tracer::put_clone_flags_back(Tracee& tracee, const Stopped& stopped) {
-  const auto flags = std::exchange(tracee.own_clone_flags, std::nullopt);
-  if (flags && kernel::kArgumentsOutliveCall) {
-    static_cast<void>(kernel::set_argument(stopped, 0, *flags));
-  }
+  const auto own = std::exchange(tracee.own_clone_flags, std::nullopt);
+  if (!own) return;
+  const bool in_memory = own->in_memory.value() != 0;
+  if (in_memory || kernel::kArgumentsOutliveCall) put_clone_flags(stopped, *own, own->flags);
 }
 
 }  // namespace stucktrace::engine

@@ -34,11 +34,17 @@ struct Tracee {
   // A SIGSTOP of our own making (PTRACE_ATTACH, automatic attach, detach) that is still to come and
   // must be swallowed.
   bool own_stop_pending = false;
+  // That SIGSTOP was sent once more, as SIGCONT may have taken the first one away.
+  bool own_stop_resent = false;
+  // Has left a group-stop, and the SIGCONT that ended it may still be delivered.
+  bool continued = false;
   // The call it is in, and whether an event told of it.
   syscalls::RawCall call;
   bool call_reported = false;
   // Was in `call` when we attached: the kernel will restart it without a fresh entry of its own.
   bool restarting = false;
+  // To be let go at the entry of `call`: nothing of its time-out has passed.
+  bool just_begun = false;
   // Where its time has gone, at the entry of `call`; only where calls are measured.
   std::optional<kernel::TaskTimes> times;
   std::optional<kernel::TaskTimes::Reading> at_entry;
@@ -46,10 +52,21 @@ struct Tracee {
   bool preparing = false;
   // Could not be: it stays traced whatever ptrace(2) call it makes.
   bool stays_traced = false;
-  // The flags of the clone(2) it is in, as the program gave them, where we changed them.
-  std::optional<std::uint64_t> own_clone_flags;
+  // The flags of the clone(2) or clone3(2) it is in, as the program gave them, where we changed
+  // them.
+  struct CloneFlags {
+    std::uint64_t flags = 0;
+    syscalls::Abi abi = syscalls::kNativeAbi;
+    base::RemoteAddr in_memory;  // 0: the call's first argument
+  };
+  std::optional<CloneFlags> own_clone_flags;
   std::optional<kernel::Stopped> parked;
   base::Instant held_since;
+  // Of a held task: the signal it stopped for, which is still to be delivered; 0 if it was its
+  // automatic stop.
+  int held_signal = 0;
+  // Was held, and went on before its maker's event came.
+  bool adopted = false;
 };
 
 class TraceeTable {

@@ -110,6 +110,7 @@ class Tracer {
 
   // ---- loop.cc
   void dispatch(const kernel::WaitReport& report);
+  Tracee* in_place_of_main(const kernel::WaitReport& report);
   void unknown_ended(const kernel::WaitReport& report);
   void housekeeping();
   void obey_signals(TickObserver& observer, Outcome& outcome, bool& leave);
@@ -124,7 +125,6 @@ class Tracer {
   // ---- handlers.cc: one per kind of stop
   void on(Tracee&, kernel::Stopped, const kernel::SyscallStop&);
   void on(Tracee&, kernel::Stopped, const kernel::SeccompStop&);
-  void on(Tracee&, kernel::Stopped, const kernel::SignalDelivery&);
   void on(Tracee&, kernel::Stopped, const kernel::GroupStopped&);
   void on(Tracee&, kernel::Stopped, const kernel::Trapped&);
   void on(Tracee&, kernel::Stopped, const kernel::MadeTask&);
@@ -141,10 +141,18 @@ class Tracer {
   std::optional<std::uint64_t> clone_flags(const Tracee& maker, const kernel::Stopped& stopped);
   void exit_call(Tracee& tracee, const syscalls::RawResult& result);
   void attached(Tracee& tracee, kernel::Stopped stopped);
+  void begin_to_follow(Tracee& tracee, const kernel::Stopped& stopped);
   void go_on_after_making(kernel::Stopped stopped, bool leaving);
   void hold(const kernel::WaitReport& report);
   void adopt(Tracee& held);
   void ended(Tracee& tracee, model::TaskExit exit);
+
+  // ---- signal_delivery.cc
+  void on(Tracee&, kernel::Stopped, const kernel::SignalDelivery&);
+  bool stop_is_pending(const Tracee& tracee) const;
+  void resend_own_stops();
+  void look_for_own_stop(Tracee& tracee, const kernel::Stopped& stopped);
+  void spare_from(int signo, const Tracee& tracee, const kernel::Stopped& stopped) const;
 
   // ---- launch.cc
   void read_launch_report(const kernel::Stopped& stopped);
@@ -155,6 +163,7 @@ class Tracer {
   void let_go_for(const Tracee& requester, base::Pid target);
   void prepare_thread_of(base::Pid target, base::Tid requester);
   bool prepare(Tracee& tracee, kernel::Stopped& stopped);
+  void go_on_unprepared(Tracee& tracee, kernel::Stopped stopped);
   void cannot_let_go(base::Pid target, const std::string& why);
   base::Result<void> make_fit(const kernel::Stopped& stopped, bool whole_process);
   void resume_requesters();
@@ -172,6 +181,9 @@ class Tracer {
   void detach_all(const std::string& because, Outcome& outcome);
   void ask_to_stop(Tracee& tracee);
   void let_go(Tracee& tracee, kernel::Stopped stopped, int signo);
+  void leave_at_call(Tracee& tracee, kernel::Stopped stopped, const kernel::SyscallInfo& info);
+  void leave_at_next_stop(Tracee& tracee, kernel::Stopped stopped);
+  static base::Nanoseconds longest_to_restart(const Tracee& tracee);
   void on_leaving(const kernel::WaitReport& report);
 
   TracerOptions options_;

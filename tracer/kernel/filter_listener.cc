@@ -1,7 +1,5 @@
 #include "tracer/kernel/filter_listener.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -16,6 +14,7 @@
 
 #include "tracer/kernel/pidfd.h"
 #include "tracer/kernel/remote_call.h"
+#include "tracer/kernel/remote_memory.h"
 
 namespace stucktrace::kernel {
 namespace {
@@ -33,14 +32,6 @@ base::Failure failed(const Stopped& tracee) {
 // A negative result of a call the tracee made.
 base::Failure refused(const Stopped& tracee, std::int64_t result) {
   return base::system_error(kDoing, base::Errno{static_cast<int>(-result)}, tracee.tid());
-}
-
-bool write_memory(const Stopped& tracee, std::uint64_t address,
-                  const std::vector<std::byte>& data) {
-  const std::string path = fmt::format("/proc/{}/mem", tracee.tid().value());
-  const base::UniqueFd memory{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
-  return memory.valid() && ::pwrite(memory.get(), data.data(), data.size(),
-                                    static_cast<off_t>(address)) == std::ssize(data);
 }
 
 // struct sock_fprog and behind it the program, as they lie at `address`.
@@ -111,7 +102,7 @@ base::Result<void> put_asking_filter(const Stopped& tracee, const FilterProgram&
     done = refused(tracee, *room);
   } else {
     const auto address = static_cast<std::uint64_t>(*room);
-    done = write_memory(tracee, address, image_of(filter, address))
+    done = write_memory(tracee.tid(), base::RemoteAddr{address}, image_of(filter, address))
                ? install(*caller, tracee, address, whole_process, take)
                : failed(tracee);
     const auto unmapped = caller->call(SYS_munmap, {address, bytes});

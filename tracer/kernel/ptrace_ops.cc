@@ -191,14 +191,15 @@ base::Result<void> fail_call(const Stopped& tracee) {
                tracee.tid());
 }
 
-base::Result<void> set_argument(const Stopped& tracee, unsigned index, std::uint64_t value) {
+base::Result<void> set_argument(const Stopped& tracee, syscalls::Abi abi, unsigned index,
+                                std::uint64_t value) {
   std::array<std::byte, kMaxRegisterBytes> general;
   iovec io{general.data(), general.size()};
   constexpr const char* kDoing = "changing an argument";
   if (request(PTRACE_GETREGSET, tracee.tid(), NT_PRSTATUS, address_of(io)) < 0) {
     return base::system_error(kDoing, base::Errno::last(), tracee.tid());
   }
-  put_argument(std::span{general}.first(io.iov_len), index, value);
+  put_argument(std::span{general}.first(io.iov_len), abi, index, value);
   return check(request(PTRACE_SETREGSET, tracee.tid(), NT_PRSTATUS, address_of(io)), kDoing,
                tracee.tid());
 }

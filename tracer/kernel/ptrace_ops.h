@@ -79,10 +79,11 @@ base::Result<void> restart_call(const Stopped& tracee);
 // In a seccomp stop: the call is left out and fails with ENOSYS, as it does without a tracer.
 base::Result<void> fail_call(const Stopped& tracee);
 
-// Changes argument `index` of the call the tracee is in. On some machines a result takes the place
-// of the first one; on others a program finds all of them where it left them.
+// Changes argument `index` of the call of that ABI the tracee is in. On some machines a result
+// takes the place of the first one; on others a program finds all of them where it left them.
 extern const bool kArgumentsOutliveCall;
-base::Result<void> set_argument(const Stopped& tracee, unsigned index, std::uint64_t value);
+base::Result<void> set_argument(const Stopped& tracee, syscalls::Abi abi, unsigned index,
+                                std::uint64_t value);
 
 // What a tracee gets besides the options every one has: syscall-stops marked, every kind of new
 // task and exec reported. Children inherit them (ptrace(2)).

@@ -41,8 +41,10 @@ bool put_restart(std::span<std::byte> general);
 // Changes them, in a stop before a call, so that the call is left out and fails with ENOSYS; where
 // there is a kSystemCallRegset the caller writes -1 to it as well.
 void put_no_call(std::span<std::byte> general);
-// Changes argument `index` of the call a tracee is in, 0..5.
-void put_argument(std::span<std::byte> general, unsigned index, std::uint64_t value);
+// Changes argument `index` of the call a tracee is in, 0..5; `abi` is the call's, since a 64-bit
+// program may make one of another.
+void put_argument(std::span<std::byte> general, syscalls::Abi abi, unsigned index,
+                  std::uint64_t value);
 
 // ---- to have a tracee make calls (remote_call.h)
 

@@ -88,7 +88,8 @@ void put_no_call(std::span<std::byte> general) {
   std::memcpy(general.data() + offsetof(user_regs_struct, regs), &kNoSuchCall, sizeof kNoSuchCall);
 }
 
-void put_argument(std::span<std::byte> general, unsigned index, std::uint64_t value) {
+void put_argument(std::span<std::byte> general, syscalls::Abi, unsigned index,
+                  std::uint64_t value) {
   if (is_narrow(general)) return;
   std::memcpy(general.data() + offsetof(user_regs_struct, regs) + index * sizeof value, &value,
               sizeof value);

@@ -100,13 +100,26 @@ void put_no_call(std::span<std::byte> general) {
   std::memcpy(general.data() + offsetof(user_regs_struct, orig_rax), &kNone, sizeof kNone);
 }
 
-void put_argument(std::span<std::byte> general, unsigned index, std::uint64_t value) {
+void put_argument(std::span<std::byte> general, syscalls::Abi abi, unsigned index,
+                  std::uint64_t value) {
+  if (general.size() < sizeof(user_regs_struct)) {
+    // ebx ecx edx esi edi ebp are the first words, in this order.
+    const auto word = static_cast<std::uint32_t>(value);
+    if (general.size() < (index + 1) * sizeof word) return;
+    std::memcpy(general.data() + index * sizeof word, &word, sizeof word);
+    return;
+  }
   constexpr std::array<std::size_t, 6> kArguments{
       offsetof(user_regs_struct, rdi), offsetof(user_regs_struct, rsi),
       offsetof(user_regs_struct, rdx), offsetof(user_regs_struct, r10),
       offsetof(user_regs_struct, r8),  offsetof(user_regs_struct, r9)};
-  if (general.size() < sizeof(user_regs_struct)) return;
-  std::memcpy(general.data() + kArguments.at(index), &value, sizeof value);
+  constexpr std::array<std::size_t, 6> kArguments32{
+      offsetof(user_regs_struct, rbx), offsetof(user_regs_struct, rcx),
+      offsetof(user_regs_struct, rdx), offsetof(user_regs_struct, rsi),
+      offsetof(user_regs_struct, rdi), offsetof(user_regs_struct, rbp)};
+  const bool narrow = abi == syscalls::Abi::kI386;  // the upper halves are the program's
+  const std::size_t place = (narrow ? kArguments32 : kArguments).at(index);
+  std::memcpy(general.data() + place, &value, narrow ? sizeof(std::uint32_t) : sizeof value);
 }
 
 std::span<const std::byte> call_instruction() {
@@ -127,7 +140,9 @@ void put_call(std::span<std::byte> general, std::uint64_t instruction, std::int6
   registers.rax = static_cast<std::uint64_t>(number);
   registers.orig_rax = ~std::uint64_t{0};
   std::memcpy(general.data(), &registers, sizeof registers);
-  for (unsigned i = 0; i < args.size(); ++i) put_argument(general, i, args[i]);
+  for (unsigned i = 0; i < args.size(); ++i) {
+    put_argument(general, syscalls::kNativeAbi, i, args[i]);
+  }
 }
 
 std::int64_t result_in(std::span<const std::byte> general) {

@@ -158,7 +158,10 @@ base::Result<void> RemoteCaller::run_to_exit() {
       }
       if (info.op == PTRACE_SYSCALL_INFO_EXIT) return {};
     } else if (event_of(*status) == 0 && WSTOPSIG(*status) == SIGSTOP) {
-      owed_stop_ = true;  // the one signal besides SIGKILL that cannot be blocked
+      // The one signal besides SIGKILL that cannot be blocked. Without PTRACE_SEIZE a group-stop
+      // looks the same but has no siginfo.
+      siginfo_t unused{};
+      owed_stop_ |= request(PTRACE_GETSIGINFO, tid_, 0, address_of(unused)) == 0;
     }
   }
 }

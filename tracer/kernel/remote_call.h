@@ -12,11 +12,13 @@ namespace stucktrace::kernel {
 
 // Has a tracee call the kernel in its own name, for what only the task itself may do.
 //
-// The tracee must be under PTRACE_SEIZE with marked syscall-stops, a program of the tool's own ABI,
-// and in a seccomp stop or a PTRACE_EVENT_STOP. While the object lives its signals are blocked and
-// each call() runs it from stop to stop; a stop signal that comes meanwhile is sent again at the
-// end. Errors: kGone (it was killed: its exit is left to be reported), kUnsupported (no instruction
-// to make a call with, another ABI).
+// The tracee must have marked syscall-stops, be a program of the tool's own ABI, and stand in a
+// seccomp stop or one inside signal handling (PTRACE_EVENT_STOP, a group-stop, or the delivery of a
+// signal that is not going to be delivered). While the object lives its signals are blocked and
+// each call() runs it from stop to stop; a SIGSTOP that comes meanwhile is sent again at the end. A
+// tracee in a group-stop has left it then, though its process is stopped still. Errors: kGone (it
+// was killed: its exit is left to be reported), kUnsupported (no instruction to make a call with,
+// another ABI).
 class RemoteCaller {
  public:
   static base::Result<RemoteCaller> begin(const Stopped& tracee);

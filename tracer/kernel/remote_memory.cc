@@ -9,6 +9,13 @@
 
 namespace stucktrace::kernel {
 
+bool write_memory(base::Tid tid, base::RemoteAddr address, std::span<const std::byte> data) {
+  const base::UniqueFd memory{
+      ::open(fmt::format("/proc/{}/mem", tid).c_str(), O_WRONLY | O_CLOEXEC)};
+  return memory.valid() && ::pwrite(memory.get(), data.data(), data.size(),
+                                    static_cast<off_t>(address.value())) == std::ssize(data);
+}
+
 std::size_t ProcessMemory::read(base::RemoteAddr address, std::span<std::byte> out) const {
   if (out.empty()) return 0;
   iovec local{out.data(), out.size()};

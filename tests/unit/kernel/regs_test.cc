@@ -89,6 +89,23 @@ TEST(Registers, OfAnI386CallInA64BitTracee) {
   EXPECT_EQ(found.result, -512);
 }
 
+TEST(Registers, AnArgumentIsPutWhereItsAbiHasIt) {
+  user_regs_struct registers{};
+  registers.rbx = 0x1111'2222'3333'4444;
+  const auto bytes = std::as_writable_bytes(std::span{&registers, 1});
+  put_argument(bytes, Abi::kX86_64, 0, 7);
+  put_argument(bytes, Abi::kX32, 3, 8);
+  EXPECT_EQ(registers.rdi, 7U);
+  EXPECT_EQ(registers.r10, 8U);
+  put_argument(bytes, Abi::kI386, 0, 9);
+  EXPECT_EQ(registers.rdi, 7U);
+  EXPECT_EQ(registers.rbx, 0x1111'2222'0000'0009U) << "the upper half is the program's";
+  std::array<std::uint32_t, 17> words{};
+  put_argument(std::as_writable_bytes(std::span{words}), Abi::kI386, 1, 5);
+  EXPECT_EQ(words[1], 5U);
+  EXPECT_EQ(words[0], 0U);
+}
+
 class OwnCalls : public testing::Test {
  protected:
   user_regs_struct after(std::uint64_t orig_rax, std::int64_t rax, bool at_entry) {
