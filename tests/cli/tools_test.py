@@ -3,13 +3,14 @@
 What is compared is written so that it prints nothing that differs from run to run by itself. A
 program that is not installed is skipped by name.
 """
+import contextlib
 import glob
 import os
 import shutil
 import subprocess
 import textwrap
 
-from harness import STUCKTRACE, Case, main, stucktrace
+from harness import (STUCKTRACE, Background, Case, main, status_field, stucktrace, wait_until)
 
 LIMIT = 60.0
 FIXED_TIME = "2020-01-02T03:04:05 +0000"
@@ -44,15 +45,49 @@ class Tools(Case):
         shutil.rmtree(directory)
         return done
 
+    def attached_run_in(self, place, words, mode):
+        """The same of a process that is attached to before it becomes the program."""
+        directory = self.path(place)
+        os.mkdir(directory)
+        files = [open(self.path(name), "w+", encoding="utf-8") for name in ("stdout", "stderr")]
+        with contextlib.ExitStack() as stack:
+            for file in files:
+                stack.enter_context(file)
+            # Its stdin has ended by then, as in the other runs.
+            program = subprocess.Popen(
+                ["sh", "-c", 'read line; exec "$@"', "sh"] + [str(word) for word in words],
+                cwd=directory, stdin=subprocess.PIPE, stdout=files[0], stderr=files[1],
+                env=self.environment())
+            stack.callback(program.kill)
+            tool = stack.enter_context(
+                Background([STUCKTRACE, "attach", "-q", "--attach-mode", mode, program.pid],
+                           stderr=subprocess.PIPE))
+            self.assertTrue(wait_until(
+                lambda: status_field(program.pid, "TracerPid") not in ("", "0")
+                or tool.process.poll() is not None))
+            program.stdin.close()
+            status = program.wait(LIMIT)
+            told = tool.process.communicate(timeout=LIMIT)[1]
+            self.assertEqual((tool.process.returncode, told), (0, ""))
+            texts = []
+            for file in files:
+                file.seek(0)
+                texts.append(file.read())
+        shutil.rmtree(directory)
+        return subprocess.CompletedProcess(words, status, *texts)
+
     def same(self, *words, contains=None, modes=("seize", "attach"), more=()):
         native = self.run_in("run", words)
         if contains is not None:
             self.assertIn(contains, native.stdout, native.stderr)
+        expected = (native.stdout, native.stderr, native.returncode)
         for mode in modes:
             traced = self.run_in("run", [STUCKTRACE, "run", "-q", "--attach-mode", mode]
                                  + list(more) + ["--"] + list(words))
-            self.assertEqual((traced.stdout, traced.stderr, traced.returncode),
-                             (native.stdout, native.stderr, native.returncode), mode)
+            self.assertEqual((traced.stdout, traced.stderr, traced.returncode), expected, mode)
+            attached = self.attached_run_in("run", words, mode)
+            self.assertEqual((attached.stdout, attached.stderr, attached.returncode), expected,
+                             "attached to by " + mode)
 
     def shell(self, shell):
         self.need(shell)
