@@ -76,12 +76,11 @@ void Emitter::task_seen(base::Pid pid, base::Tid tid, base::Pid parent, Origin o
     seen.start_time = stat->start_time;
     seen.comm = stat->comm;
   }
-  if (tid == base::main_thread(pid)) {
+  // One whose making was seen has these of its maker: where thousands are made, reading them costs.
+  if (tid == base::main_thread(pid) && origin != Origin::kMade) {
     if (auto exe = procfs_.exe(pid)) seen.exe = std::move(*exe);
     if (auto argv = procfs_.cmdline(pid)) seen.argv = std::move(*argv);
-    if (origin != Origin::kMade) {
-      if (auto fds = procfs_.fds(pid, kernel::FdDetail::kLinks)) seen.fds = std::move(*fds);
-    }
+    if (auto fds = procfs_.fds(pid, kernel::FdDetail::kLinks)) seen.fds = std::move(*fds);
   }
   emit(pid, tid, std::move(seen));
 }
