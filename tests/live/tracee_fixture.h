@@ -102,7 +102,8 @@ struct TracedRun : RunResult {
 };
 TracedRun run_traced(const std::vector<std::string>& words, Mode mode,
                      syscalls::Payload payload = syscalls::Payload::kText);
-// `options` but for the style; the filtered modes bring a filter of every call where they have none.
+// `options` but for the style; the filtered modes bring a filter of every call where they have
+// none.
 TracedRun run_traced(const std::vector<std::string>& words, Mode mode,
                      engine::TracerOptions options);
 

@@ -80,13 +80,12 @@ void Tracer::on_leaving(const kernel::WaitReport& report) {
 }
 
 // This stop has taken the place of the one we asked for, but not its effect: a call that ends when
-// it is woken does so, also if it has only begun. That can be put right in a stop inside signal
-// handling alone; under ATTACH our SIGSTOP, still to come, brings one.
+// it is woken does so, also if it has only begun. Detaching here would wake it as well
+// (__ptrace_unlink() in kernel/ptrace.c). That can be put right in a stop inside signal handling
+// alone.
 void Tracer::leave_at_call(Tracee& tracee, Stopped stopped, const kernel::SyscallInfo& info) {
   const kernel::ProcessMemory memory(tracee.tid);
-  const bool asked = tracee.style == kernel::TraceStyle::kSeize || tracee.own_stop_pending;
-  if (asked && info.op == kernel::SyscallInfo::Op::kEntry &&
-      ends_when_woken(info.call, memory, kAnyWait)) {
+  if (info.op == kernel::SyscallInfo::Op::kEntry && ends_when_woken(info.call, memory, kAnyWait)) {
     tracee.call = info.call;
     tracee.just_begun = true;
     return leave_at_next_stop(tracee, std::move(stopped));
@@ -98,9 +97,7 @@ void Tracer::leave_at_call(Tracee& tracee, Stopped stopped, const kernel::Syscal
 }
 
 void Tracer::leave_at_next_stop(Tracee& tracee, Stopped stopped) {
-  if (tracee.style == kernel::TraceStyle::kSeize) {
-    static_cast<void>(kernel::interrupt(tracee.tid));
-  }
+  bring_stop(tracee);
   resume(tracee, std::move(stopped));
 }
 

@@ -90,7 +90,9 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SyscallStop&) {
     follow_untraced_clone(tracee, stopped, call);
   } else if (info->op == kernel::SyscallInfo::Op::kExit) {
     put_clone_flags_back(tracee, stopped);
+    const bool in_vain = info->result.value == -EINTR && woken_in_vain(tracee);
     exit_call(tracee, info->result);
+    if (in_vain) bring_stop(tracee);
   }
   resume(tracee, std::move(stopped));
 }

@@ -7,6 +7,7 @@
 
 #include "tracer/engine/tracer.h"
 #include "tracer/engine/woken_call.h"
+#include "tracer/kernel/remote_memory.h"
 
 // The stop of a tracee that is about to get a signal.
 
@@ -39,16 +40,17 @@ Due due_to(const kernel::Procfs& procfs, const Tracee& tracee, const siginfo_t& 
   return handled ? Due::kSignal : Due::kToBeUntraced;
 }
 
+bool has(std::uint64_t set, int signo) {
+  return ((set >> (signo - 1)) & 1U) != 0;
+}
+
 // Such a signal does not even wake a task that is not traced (sig_ignored() in kernel/signal.c).
 // But where SIGCONT has ended a stop, that did wake it.
-bool is_ignored(const kernel::Procfs& procfs, const Tracee& tracee, int signo) {
-  const auto status = procfs.status(tracee.pid, tracee.tid);
-  if (!status) return false;
-  const auto has = [signo](std::uint64_t set) { return ((set >> (signo - 1)) & 1U) != 0; };
-  if (has(status->sig_ignored)) return signo != SIGCONT || !tracee.continued;
+bool is_ignored(const kernel::TaskStatus& status, const Tracee& tracee, int signo) {
+  if (has(status.sig_ignored, signo)) return signo != SIGCONT || !tracee.continued;
   const bool by_default = signo == SIGCHLD || signo == SIGURG || signo == SIGWINCH ||
                           (signo == SIGCONT && !tracee.continued);
-  return by_default && !has(status->sig_caught);
+  return by_default && !has(status.sig_caught, signo);
 }
 
 }  // namespace
@@ -57,8 +59,34 @@ bool is_ignored(const kernel::Procfs& procfs, const Tracee& tracee, int signo) {
 // cannot: it would begin anew with each such signal.
 void Tracer::spare_from(int signo, const Tracee& tracee, const Stopped& stopped) const {
   const auto call = kernel::interrupted_call(stopped);
-  if (!call || call->result != -EINTR || !is_ignored(procfs_, tracee, signo)) return;
+  if (!call || call->result != -EINTR) return;
+  const auto status = procfs_.status(tracee.pid, tracee.tid);
+  if (!status || !is_ignored(*status, tracee, signo)) return;
   static_cast<void>(undo_wake(stopped, base::Nanoseconds{0}));
+}
+
+// In a stop after a call that has ended with EINTR: it would not have, and no signal is to come
+// that says so. A sibling may take an ignored signal for which this thread was woken.
+bool Tracer::woken_in_vain(const Tracee& tracee) const {
+  const kernel::ProcessMemory memory(tracee.tid);
+  if (!ends_when_woken(tracee.call, memory, base::Nanoseconds{0})) return false;
+  const auto status = procfs_.status(tracee.pid, tracee.tid);
+  if (!status) return false;
+  const std::uint64_t coming = (status->pending | status->shared_pending) & ~status->sig_blocked;
+  for (int signo = 1; signo <= 64; ++signo) {
+    if (has(coming, signo) && !is_ignored(*status, tracee, signo)) return false;
+  }
+  return true;
+}
+
+// In a stop around a call: the next one is inside signal handling, where alone a call can be made
+// to begin anew.
+void Tracer::bring_stop(Tracee& tracee) {
+  if (tracee.style == kernel::TraceStyle::kSeize) {
+    static_cast<void>(kernel::interrupt(tracee.tid));
+  } else if (!tracee.own_stop_pending) {
+    tracee.own_stop_pending = kernel::send_stop(tracee.pid, tracee.tid).has_value();
+  }
 }
 
 bool Tracer::stop_is_pending(const Tracee& tracee) const {
@@ -107,6 +135,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SignalDelivery& s
       return let_go(tracee, std::move(stopped), 0);
     }
     if (tracee.preparing && prepare(tracee, stopped)) return;
+    static_cast<void>(undo_wake(stopped, base::Nanoseconds{0}));
     return resume(tracee, std::move(stopped));
   }
   if (tracee.state == TraceeState::kLeaving) {

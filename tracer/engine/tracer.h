@@ -153,6 +153,8 @@ class Tracer {
   void resend_own_stops();
   void look_for_own_stop(Tracee& tracee, const kernel::Stopped& stopped);
   void spare_from(int signo, const Tracee& tracee, const kernel::Stopped& stopped) const;
+  bool woken_in_vain(const Tracee& tracee) const;
+  static void bring_stop(Tracee& tracee);
 
   // ---- launch.cc
   void read_launch_report(const kernel::Stopped& stopped);
