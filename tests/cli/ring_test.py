@@ -53,7 +53,7 @@ class Ring(Case):
             self.assertTrue(wait_until(lambda: os.path.exists(recording + ".earlier")))
             os.kill(tool.pid, signal.SIGKILL)
             tool.process.wait()
-        # The later part may have come no further than what it builds on.
+        # The later part may have come no further than what it builds on, which it has from the start.
         for part, words in ((recording + ".earlier", "/dev/null"), (recording, "(--ring)")):
             replayed = stucktrace("replay", "-v", part)
             self.assertEqual(replayed.returncode, 0, replayed.stderr)

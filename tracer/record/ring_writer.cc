@@ -1,5 +1,6 @@
 #include "tracer/record/ring_writer.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -71,7 +72,9 @@ base::Result<std::unique_ptr<RingWriter>> RingWriter::create(const std::string& 
   auto writer = Writer::create(path, header);
   if (!writer) return base::Failure{writer.error()};
   std::unique_ptr<RingWriter> ring{new RingWriter{path, header, size, std::move(*writer)}};
-  if (auto cleared = clear(ring->earlier()); !cleared) return base::Failure{cleared.error()};
+  for (const std::string& other : {ring->earlier(), ring->next()}) {
+    if (auto cleared = clear(other); !cleared) return base::Failure{cleared.error()};
+  }
   return ring;
 }
 
@@ -84,20 +87,20 @@ void RingWriter::on_event(const model::Event& event) {
   if (writer_->bytes() >= std::max(size_ / 2, prologue_bytes_ + size_ / 8)) turn();
 }
 
+// Once there is an earlier part, the later one says so, whenever this process may be killed: it
+// takes its place when what it builds on is written.
 void RingWriter::turn() {
   auto turned = writer_->finish();
-  if (turned) turned = move(path_, earlier());
   if (!turned) {
     failure_ = turned.error();
     return;
   }
-  turned_ = true;
-  auto next = Writer::create(path_, header_);
-  if (!next) {
-    failure_ = next.error();
+  auto made = Writer::create(next(), header_);
+  if (!made) {
+    failure_ = made.error();
     return;
   }
-  writer_ = std::move(*next);
+  writer_ = std::move(*made);
   before_part_ += std::exchange(part_events_, 0);
   const auto state = state_.events();
   for (const model::Event& event : state) writer_->on_event(event);
@@ -107,6 +110,20 @@ void RingWriter::turn() {
   writer_->on_event(lost);
   prologue_bytes_ = writer_->bytes();
   writer_->flush();
+  if (auto placed = put_in_place(); !placed) {
+    failure_ = placed.error();
+    return;
+  }
+  turned_ = true;
+}
+
+base::Result<void> RingWriter::put_in_place() const {
+  if (::renameat2(AT_FDCWD, next().c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) == 0) {
+    return move(next(), earlier());
+  }
+  // Not every file system can exchange.
+  if (auto done = move(path_, earlier()); !done) return done;
+  return move(next(), path_);
 }
 
 std::optional<base::Error> RingWriter::failure() const {

@@ -17,14 +17,15 @@ namespace stucktrace::record {
 // that findings were made from. If those alone take more than SIZE, it is exceeded.
 //
 // While it grows there are two files, each a recording of its own: PATH and, before it in time,
-// PATH.earlier. finish() makes one of them, with a third, PATH.whole, on its way. If the program
-// dies before, both replay.
+// PATH.earlier; a new one begins as PATH.next. finish() makes one of them, with a third,
+// PATH.whole, on its way. If the program dies before, both replay, and where there is PATH.earlier,
+// PATH tells that something came before it.
 class RingWriter final : public Sink {
  public:
   static constexpr std::uint64_t kSmallest = std::uint64_t{64} << 10U;
 
   // Like Writer::create; an error too if PATH is no regular file, SIZE is too small, or something
-  // that is no recording is at PATH.earlier.
+  // that is no recording is at PATH.earlier or PATH.next.
   static base::Result<std::unique_ptr<RingWriter>> create(const std::string& path,
                                                           const model::TraceHeader& header,
                                                           std::uint64_t size);
@@ -43,8 +44,10 @@ class RingWriter final : public Sink {
         size_(size),
         writer_(std::move(writer)) {}
   std::string earlier() const { return path_ + ".earlier"; }
+  std::string next() const { return path_ + ".next"; }
   // Starts the next part; the one before the present one is given up.
   void turn();
+  base::Result<void> put_in_place() const;
   base::Result<void> join() const;
 
   std::string path_;
