@@ -72,12 +72,14 @@ void Emitter::task_seen(base::Pid pid, base::Tid tid, base::Pid parent, Origin o
   model::TaskSeen seen;
   seen.parent = parent;
   seen.at_attach = origin == Origin::kFound;
+  // One whose making was seen has all the rest of its maker: where thousands are made, reading it
+  // costs.
+  if (origin == Origin::kMade) return emit(pid, tid, std::move(seen));
   if (const auto stat = procfs_.stat(pid, tid)) {
     seen.start_time = stat->start_time;
     seen.comm = stat->comm;
   }
-  // One whose making was seen has these of its maker: where thousands are made, reading them costs.
-  if (tid == base::main_thread(pid) && origin != Origin::kMade) {
+  if (tid == base::main_thread(pid)) {
     if (auto exe = procfs_.exe(pid)) seen.exe = std::move(*exe);
     if (auto argv = procfs_.cmdline(pid)) seen.argv = std::move(*argv);
     if (auto fds = procfs_.fds(pid, kernel::FdDetail::kLinks)) seen.fds = std::move(*fds);

@@ -77,7 +77,8 @@ PlacementController::Step PlacementController::end_of_window(base::Instant now, 
   const Placement other = placement_ == Placement::kLocal ? Placement::kNormal : Placement::kLocal;
   if (trial_) {
     trial_ = false;
-    if (rate < limits_.gain * rate_before_) {
+    const double gain = placement_ == Placement::kLocal ? limits_.gain : limits_.gain_of_normal;
+    if (rate < gain * rate_before_) {
       back_off(now);
       return move_to(other);
     }

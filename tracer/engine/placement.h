@@ -38,7 +38,10 @@ class PlacementController {
     base::Nanoseconds late = std::chrono::microseconds{20};  // from resume to stop
     double late_share = 0.25;                                // of a window's stops, in LOCAL
     double busy_rate = 2000;                                 // stops per second, in NORMAL
-    double gain = 1.3;                                       // what a trial must bring to be kept
+    // What a trial must bring to be kept. Where both are about as fast the tracer had better be out
+    // of its tracees' way: so it is with many short processes.
+    double gain = 1.3;            // by LOCAL
+    double gain_of_normal = 1.1;  // by NORMAL: more than noise
     base::Nanoseconds first_backoff = std::chrono::milliseconds{100};
     base::Nanoseconds last_backoff = std::chrono::seconds{4};
     // Following the tracee from CPU to CPU: two stops in a row later than this are worth a look at

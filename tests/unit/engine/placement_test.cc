@@ -72,6 +72,23 @@ TEST(Placement, LeavesLocalWhereNormalIsClearlyFaster) {
   EXPECT_EQ(parallel.controller.placement(), Placement::kNormal);
 }
 
+TEST(Placement, LeavesLocalForAGainThatWouldNotBringItThere) {
+  // A loop of forks: NORMAL is a little faster, and LOCAL again would not be.
+  Machine forks(PlacementPolicy::kAuto);
+  forks.local = 60us;
+  forks.normal = 48us;
+  EXPECT_LT(forks.local_share(10s), 0.15);
+  EXPECT_EQ(forks.controller.counters().kept, 1U);
+}
+
+TEST(Placement, StaysLocalWhereItIsALittleFaster) {
+  Machine threads(PlacementPolicy::kAuto);
+  threads.local = 30us;
+  threads.normal = 34us;
+  EXPECT_GT(threads.local_share(10s), 0.9);
+  EXPECT_EQ(threads.controller.counters().kept, 0U);
+}
+
 TEST(Placement, LateStopsAloneAreNoReasonToLeave) {
   // A tracee that computes between its calls is late anywhere.
   Machine computing(PlacementPolicy::kAuto);
