@@ -110,6 +110,7 @@ def rotated(items, by):
 
 def measure(workload, modes, runner, cleaner, settings, folder):
     """Raw results: mode name -> seconds, failures, stops, memory."""
+    modes = meant_for(workload, modes)
     size = workload.quick if settings.quick else workload.full
     prepare(workload, size, folder)
     raw = {mode.name: {"seconds": [], "failures": [], "stops": None, "stops_estimated": False,
@@ -155,14 +156,19 @@ def estimate_stops(workload, modes, runner, size, folder, raw):
         entry["stops_estimated"] = entry["stops"] is not None
 
 
+def meant_for(workload, modes):
+    return [mode for mode in modes if not workload.only or mode.name in workload.only]
+
+
 def summarise(measured, modes):
     """Medians and ratios of one workload, as the JSON has them."""
     raw = measured.pop("raw")
     medians = {name: statistics.median(entry["seconds"])
                for name, entry in raw.items() if entry["seconds"]}
     native = medians.get("native")
+    bare = medians.get("bare")
     rows = []
-    for mode in modes:
+    for mode in (mode for mode in modes if mode.name in raw):
         entry = raw[mode.name]
         median = medians.get(mode.name)
         strace = medians.get(mode.strace) if mode.tool else None
@@ -171,6 +177,7 @@ def summarise(measured, modes):
         rows.append({
             "mode": mode.name, "what": mode.what, "seconds": entry["seconds"], "median": median,
             "native_ratio": median / native if median and native else None,
+            "bare_ratio": median / bare if median and bare else None,
             "strace_mode": mode.strace if mode.tool else None,
             "strace_ratio": strace / median if median and strace else None,
             "stops": stops, "stops_estimated": entry["stops_estimated"],
@@ -188,6 +195,7 @@ def judge(results):
         for name in names:
             row = found.get((name, mode))
             value = {"strace": lambda: row["strace_ratio"], "native": lambda: row["native_ratio"],
+                     "bare": lambda: row["bare_ratio"],
                      "peak": lambda: row["peak_kib"] and row["peak_kib"] / 1024}[kind]() \
                 if row else None
             if value is None:
@@ -234,7 +242,7 @@ def available(modes, workloads, binary):
             say("not installed: %s; %s is left out" % (", ".join(absent), workload.name))
         else:
             runnable.append(workload)
-    return kept, runnable
+    return kept, [workload for workload in runnable if meant_for(workload, kept)]
 
 
 def parse_arguments():

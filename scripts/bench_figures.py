@@ -133,7 +133,10 @@ def memory_of_a_tracee(bench):
         tracer = bench.attach(patient.pid)
         # The events of the attach are worked off when nothing changes any more.
         last, same = None, 0
+        deadline = time.monotonic() + 20
         while same < 20:
+            if time.monotonic() > deadline:
+                raise RunFailed("its memory does not settle within 20 s")
             now = field(read_text("/proc/%d/status" % tracer.pid), "VmRSS")
             same = same + 1 if now == last else 0
             last = now

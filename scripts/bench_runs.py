@@ -161,7 +161,8 @@ class Runner:
         return [word.format(**values) if "{" in word else word for word in workload.command]
 
     def mode_words(self, mode, pid, calibrate):
-        values = {"binary": self.binary, "file": str(self.tracer_file), "pid": str(pid)}
+        values = {"binary": self.binary, "file": str(self.tracer_file), "pid": str(pid),
+                  "bare": str(pathlib.Path(self.binary).resolve().parent / "target/bare_loop")}
         words = [word.format(**values) for word in mode.command]
         if calibrate and mode.tool == "stucktrace":
             words.insert(2, "-v")

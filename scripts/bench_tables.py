@@ -1,6 +1,6 @@
 """How scripts/bench shows what it measured: tables for a terminal, and a short one in Markdown."""
 
-COLUMNS = "%-9s %-14s %9s %19s %9s %15s %10s %9s %8s %8s"
+COLUMNS = "%-9s %-13s %8s %15s %9s %7s %14s %10s %9s %8s %8s"
 
 
 def machine_line(report):
@@ -34,16 +34,16 @@ def spread(row):
 
 
 def print_table(results):
-    print(COLUMNS % ("workload", "mode", "median s", "min..max s", "x native", "against strace",
-                     "stops", "stops/s", "us/stop", "peak MiB"))
+    print(COLUMNS % ("workload", "mode", "median s", "min..max s", "x native", "x bare",
+                     "against strace", "stops", "stops/s", "us/stop", "peak MiB"))
     for result in results:
-        print("-" * 119)
+        print("-" * 120)
         for position, row in enumerate(result["modes"]):
             mark = "~" if row["stops_estimated"] else ""
             print(COLUMNS % (
                 result["name"] if position == 0 else "", row["mode"],
                 number(row["median"], "%.3f"), spread(row), number(row["native_ratio"], "%.2f"),
-                against(row), mark + number(row["stops"], "%d"),
+                number(row["bare_ratio"], "%.2f"), against(row), mark + number(row["stops"], "%d"),
                 number(row["stops_per_second"], "%.0f"), per_stop(row),
                 number(row["peak_kib"] and row["peak_kib"] / 1024, "%.1f")))
             if row["failures"]:
@@ -51,7 +51,8 @@ def print_table(results):
 
 
 def print_targets(judged):
-    words = {"strace": "times faster than strace", "native": "times native", "peak": "MiB"}
+    words = {"strace": "times faster than strace", "native": "times native",
+             "bare": "times a bare loop", "peak": "MiB"}
     if judged:
         print("\ntargets")
     for target in judged:
@@ -64,21 +65,23 @@ def markdown(report):
     """One line a workload: what it takes, and how much longer with somebody looking."""
     lines = ["Medians of %d runs on %s (`scripts/bench`)." % (report["settings"]["runs"],
                                                              machine_line(report)), "",
-             "| workload | alone | `strace -f -o` | `run` | `run -e trace=all -o` | stops/s | "
-             "against strace |",
-             "|---|---|---|---|---|---|---|"]
+             "| workload | alone | `strace -f -o` | a bare loop | `run` | `run -e trace=all -o` | "
+             "against strace | against the loop |",
+             "|---|---|---|---|---|---|---|---|"]
 
     def times(row):
-        return number(row.get("native_ratio"), "%.1f×")
+        ratio = row.get("native_ratio")
+        return number(ratio, "%.2f×" if (ratio or 0) < 2 else "%.1f×")
     for result in report["workloads"]:
         rows = {row["mode"]: row for row in result["modes"]}
-        native, strace, default, every = (rows.get(name, {}) for name in
-                                          ("native", "strace", "default", "all"))
+        native, strace, bare, default, every = (
+            rows.get(name, {}) for name in ("native", "strace", "bare", "default", "all"))
         median = native.get("median")
-        lines.append("| %s | %s | %s | %s | %s | %s | %s |" % (
-            result["what"].replace("|", "\\|"), number(median and median * 1e3, "%.0f ms"), times(strace),
-            times(default), times(every), number(every.get("stops_per_second"), "%.0f"),
-            against(every) if every.get("strace_ratio") else "-"))
+        lines.append("| %s | %s | %s | %s | %s | %s | %s | %s |" % (
+            result["what"].replace("|", "\\|"), number(median and median * 1e3, "%.0f ms"),
+            times(strace), times(bare), times(default), times(every),
+            against(every) if every.get("strace_ratio") else "-",
+            number(every.get("bare_ratio"), "%.1f×")))
     if report.get("figures"):
         lines += ["", "| of its own | measured | wanted at most |", "|---|---|---|"]
     for figure in report.get("figures", []):

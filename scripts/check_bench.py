@@ -13,7 +13,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WIDTH = 120
-ROW_KEYS = {"mode", "what", "seconds", "median", "native_ratio", "strace_mode", "strace_ratio",
+ROW_KEYS = {"mode", "what", "seconds", "median", "native_ratio", "bare_ratio", "strace_mode", "strace_ratio",
             "stops", "stops_estimated", "stops_per_second", "us_per_stop", "peak_kib", "failures"}
 FIGURES = {"own work", "bare loop", "other call", "tracee", "processes", "stacks"}
 

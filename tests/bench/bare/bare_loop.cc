@@ -1,8 +1,9 @@
 // usage: bare_loop COMMAND [ARGUMENT...]
 //
-// The least a tracer by PTRACE_SYSCALL can cost: both on one CPU, each stop answered at once,
-// nothing looked at but what PTRACE_GET_SYSCALL_INFO says. scripts/bench holds the tool's own cost
-// against it. Prints "stops: N" on stderr; ends with 1 if the command did not end with 0.
+// The least a tracer by PTRACE_SYSCALL can cost: it and its tracees on one CPU, each stop answered
+// at once, nothing looked at but what PTRACE_GET_SYSCALL_INFO says. Follows every task.
+// scripts/bench holds the tool's own cost against it. Prints "stops: N" on stderr; ends with 1 if
+// the command did not end with 0.
 
 #include <sched.h>
 #include <sys/ptrace.h>
@@ -25,6 +26,13 @@ bool is_syscall_stop(int status) {
   return WIFSTOPPED(status) && WSTOPSIG(status) == (SIGTRAP | 0x80);
 }
 
+// What is to be delivered on. A new task's automatic SIGSTOP (ptrace(2)) is none of the command's.
+int signal_of(int status) {
+  const bool event = status >> 16 != 0;
+  const int signo = WSTOPSIG(status);
+  return event || signo == SIGTRAP || signo == SIGSTOP ? 0 : signo;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -40,20 +48,27 @@ int main(int argc, char** argv) {
   if (child == 0) become(argv + 1);
   int status = 0;
   if (child < 0 || ::waitpid(child, &status, 0) != child || !WIFSTOPPED(status)) return 1;
-  ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD);
+  ::ptrace(PTRACE_SETOPTIONS, child, nullptr,
+           PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
+               PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL);
   ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
   unsigned long stops = 1;
-  while (::waitpid(child, &status, __WALL) == child && WIFSTOPPED(status)) {
+  int result = 0;
+  for (pid_t task = 0; (task = ::waitpid(-1, &status, __WALL)) > 0;) {
+    if (!WIFSTOPPED(status)) {
+      if (task == child) result = status;
+      continue;
+    }
     ++stops;
     int signo = 0;
     if (is_syscall_stop(status)) {
       __ptrace_syscall_info info;
-      ::ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof info, &info);
-    } else if (WSTOPSIG(status) != SIGTRAP) {
-      signo = WSTOPSIG(status);
+      ::ptrace(PTRACE_GET_SYSCALL_INFO, task, sizeof info, &info);
+    } else {
+      signo = signal_of(status);
     }
-    ::ptrace(PTRACE_SYSCALL, child, nullptr, static_cast<unsigned long>(signo));
+    ::ptrace(PTRACE_SYSCALL, task, nullptr, static_cast<unsigned long>(signo));
   }
   std::fprintf(stderr, "stops: %lu\n", stops);
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : 1;
+  return WIFEXITED(result) && WEXITSTATUS(result) == 0 ? 0 : 1;
 }
