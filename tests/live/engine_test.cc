@@ -200,6 +200,37 @@ TEST_P(AttachTest, ASleepIsNotCutShort) {
   EXPECT_EQ(target.wait(), 0);
 }
 
+// execve(2) waits till the ends of the other threads are taken, by their tracer: by us, who wait
+// for it to attach.
+TEST_P(AttachTest, AnExecThatWaitsForUsGoesOn) {
+  Target target({target_path("exec_from_thread"), target_path("sleeper"), "1"});
+  ASSERT_TRUE(target.wait_ready());
+  const auto threads = kernel::Procfs().tasks(target.pid());
+  ASSERT_TRUE(threads);
+  ASSERT_EQ(threads->size(), 2U);
+  const base::Tid bystander =
+      threads->back() == base::main_thread(target.pid()) ? threads->front() : threads->back();
+  ASSERT_TRUE(kernel::seize(bystander));
+  target.go();
+  siginfo_t ended{};
+  ASSERT_EQ(
+      ::waitid(P_PID, static_cast<id_t>(bystander.value()), &ended, WEXITED | WNOWAIT | __WALL), 0);
+  engine::Tracer tracer(options(), clock_, events_, log_);
+  const auto attached = tracer.attach(target.pid());
+  ASSERT_TRUE(attached) << attached.error().message();
+  EXPECT_NE(status_field(target.pid(), "TracerPid"), "0");
+  bool told = false;
+  for (const Event& event : events_.all<model::TaskSeen>()) {
+    told |= std::get<model::TaskSeen>(event.data).exe.ends_with("/sleeper");
+  }
+  EXPECT_TRUE(told);
+  Until at_once([] { return true; });
+  ASSERT_TRUE(tracer.run(at_once));
+  EXPECT_EQ(status_field(target.pid(), "TracerPid"), "0");
+  EXPECT_NE(target.read_to_end().find("slept whole"), std::string::npos);
+  EXPECT_EQ(target.wait(), 0);
+}
+
 TEST_P(AttachTest, ManyAttachmentsInARowLeaveNoTrace) {
   Target target({target_path("thread_ring"), "8"});
   ASSERT_TRUE(target.wait_ready());

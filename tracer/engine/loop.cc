@@ -156,15 +156,30 @@ void Tracer::dispatch(const kernel::WaitReport& report) {
 Tracee* Tracer::in_place_of_main(const kernel::WaitReport& report) {
   const kernel::Stop stop =
       kernel::classify(report.status, options_.style, kernel::SiginfoAnswer::kNotAsked);
-  if (!std::holds_alternative<kernel::Execed>(stop)) return nullptr;
-  const auto former = kernel::event_message(kernel::Stopped{report.tid});
-  if (!former) return nullptr;
-  const Tracee* caller = table_.find(base::Tid{static_cast<std::int32_t>(*former)});
+  const kernel::Stopped stopped{report.tid};
+  const Tracee* caller = nullptr;
+  if (std::holds_alternative<kernel::Execed>(stop)) {
+    if (const auto former = kernel::event_message(stopped)) {
+      caller = table_.find(base::Tid{static_cast<std::int32_t>(*former)});
+    }
+  } else if (report.status.stopped() &&
+             is_trap_of_exec(report.tid, stopped, report.status.stop_signal())) {
+    // Nothing says who it was: the one of those we attach to that is left.
+    for (const base::Tid tid : table_.threads_of(base::Pid{report.tid.value()})) {
+      const Tracee* one = table_.find(tid);
+      if (one->state == TraceeState::kAttaching) caller = one;
+    }
+  }
   if (caller == nullptr) return nullptr;
-  const base::Pid pid = caller->pid;
-  const kernel::TraceStyle style = caller->style;
+  const base::Tid former = caller->tid;
   const TraceeState state = caller->state;
-  return &table_.add(report.tid, pid, style, state);
+  const bool stop_pending = caller->own_stop_pending;
+  Tracee& main = table_.add(report.tid, caller->pid, caller->style, state);
+  if (state == TraceeState::kAttaching) {
+    main.own_stop_pending = stop_pending;
+    table_.remove(former);
+  }
+  return &main;
 }
 
 // The command that had to be let go has ended as an ordinary child; or a task was killed so soon

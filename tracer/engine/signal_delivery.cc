@@ -55,6 +55,17 @@ bool is_ignored(const kernel::TaskStatus& status, const Tracee& tracee, int sign
 
 }  // namespace
 
+// A task that is attached to by PTRACE_ATTACH and has not stopped yet has no PTRACE_O_TRACEEXEC, so
+// that the kernel sends it a SIGTRAP after an execve(2), as if by itself (ptrace_event() in
+// include/linux/ptrace.h). It would die of it.
+bool Tracer::is_trap_of_exec(base::Tid tid, const Stopped& stopped, int signo) const {
+  if (signo != SIGTRAP || options_.style != kernel::TraceStyle::kAttach) return false;
+  const auto info = kernel::siginfo(stopped);
+  if (!info || info->si_code != SI_USER) return false;
+  const auto status = procfs_.status(base::Pid{tid.value()});
+  return status && !status->ns_pids.empty() && info->si_pid == status->ns_pids.back();
+}
+
 // A call that has ended because the task was woken for nothing goes on waiting. One with a time-out
 // cannot: it would begin anew with each such signal.
 void Tracer::spare_from(int signo, const Tracee& tracee, const Stopped& stopped) const {
@@ -125,6 +136,13 @@ void Tracer::resend_own_stops() {
 
 void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::SignalDelivery& stop) {
   if (stop.signo == SIGCONT && tracee.own_stop_pending) look_for_own_stop(tracee, stopped);
+  const bool unseen = tracee.state == TraceeState::kAttaching ||
+                      (tracee.state == TraceeState::kLeaving && tracee.own_stop_pending);
+  if (unseen && is_trap_of_exec(tracee.tid, stopped, stop.signo)) {
+    ++task_changes_;
+    if (tracee.state == TraceeState::kAttaching) emitter_.exec(tracee.pid, tracee.tid);
+    return resume(tracee, std::move(stopped));
+  }
   if (stop.signo == SIGSTOP && tracee.own_stop_pending) {
     // The first one may have been on its way all the same: then there is another.
     tracee.own_stop_pending =

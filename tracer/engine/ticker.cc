@@ -4,14 +4,18 @@
 #include <ctime>
 #include <utility>
 
+#include "tracer/kernel/ptrace_ops.h"
+
 namespace stucktrace::engine {
 namespace {
 
-// Only to end wait4 with EINTR: a handler must exist, and without SA_RESTART.
+// To end wait4 with EINTR: a handler must exist, and without SA_RESTART.
 int kick_signal() {
   return SIGRTMIN + 5;
 }
-void do_nothing(int) {}
+void kicked(int, siginfo_t*, void* context) {
+  kernel::break_off_attaching(context);
+}
 
 timespec to_timespec(base::Nanoseconds duration) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
@@ -22,7 +26,8 @@ timespec to_timespec(base::Nanoseconds duration) {
 
 Ticker::Ticker(base::Nanoseconds interval) : interval_(interval) {
   struct sigaction action{};
-  action.sa_handler = do_nothing;
+  action.sa_sigaction = kicked;
+  action.sa_flags = SA_SIGINFO;
   sigaction(kick_signal(), &action, nullptr);
   sigemptyset(&handled_);
   for (const int signo : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGTSTP}) {

@@ -12,10 +12,10 @@
 
 namespace stucktrace::engine {
 
-// Ends the blocking wait4 of tracer threads: regularly, and when a signal for the tool itself
-// arrives. Signals are blocked in the whole process (make it before other threads) and taken by a
-// thread of its own, so nothing runs in signal context and no wake-up can be lost: a kick that
-// comes between the check and wait4 is followed by the next tick.
+// Ends the blocking wait4 of tracer threads, and a waiting attach: regularly, and when a signal for
+// the tool itself arrives. Signals are blocked in the whole process (make it before other threads)
+// and taken by a thread of its own, so nothing runs in signal context and no wake-up can be lost: a
+// kick that comes between the check and wait4 is followed by the next tick.
 class Ticker {
  public:
   struct Received {

@@ -149,6 +149,7 @@ class Tracer {
 
   // ---- signal_delivery.cc
   void on(Tracee&, kernel::Stopped, const kernel::SignalDelivery&);
+  bool is_trap_of_exec(base::Tid tid, const kernel::Stopped& stopped, int signo) const;
   bool stop_is_pending(const Tracee& tracee) const;
   void resend_own_stops();
   void look_for_own_stop(Tracee& tracee, const kernel::Stopped& stopped);
@@ -177,7 +178,14 @@ class Tracer {
   void kill_stopped(const kernel::WaitReport& report);
 
   // ---- attach.cc
-  base::Result<std::size_t> attach_new_threads(base::Pid pid);
+  struct Attached {
+    std::size_t tasks = 0;
+    std::optional<base::Error> not_yet;  // the rest has to wait: an execve(2) is on its way
+  };
+  // `again`: not the first time for this process.
+  base::Result<Attached> attach_new_threads(base::Pid pid, bool again);
+  bool has_lost_main(base::Pid pid);
+  void let_exec_go_on(base::Pid pid);
 
   // ---- detach.cc
   void detach_all(const std::string& because, Outcome& outcome);

@@ -40,8 +40,9 @@ base::Result<WaitStatus> stop_of(base::Tid tid) {
 base::Result<void> with_stopped(base::Tid tid,
                                 const std::function<void(const StandingRegisters&)>& look) {
   if (auto seized = seize(tid); !seized) return seized;
-  // Nothing to undo if it has ended: there is no tracee any more.
-  if (auto asked = interrupt(tid); !asked) return asked;
+  // If it has ended meanwhile its end is to be taken: an execve(2) of another thread waits for
+  // that.
+  static_cast<void>(interrupt(tid));
   const auto status = stop_of(tid);
   if (!status) return base::Failure{status.error()};
   if (!status->stopped()) return base::system_error(kDoing, base::Errno{ESRCH}, tid);

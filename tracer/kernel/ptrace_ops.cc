@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -39,6 +40,17 @@ std::uintptr_t bits_of(TraceeOptions options) {
   if (options.seccomp_stops) bits |= PTRACE_O_TRACESECCOMP;
   if (options.kill_on_exit) bits |= PTRACE_O_EXITKILL;
   return bits;
+}
+
+constinit thread_local volatile std::sig_atomic_t attaching = 0;
+
+// A request that break_off_attaching() may end.
+base::Result<void> come_under_us(long what, base::Tid tid, std::uintptr_t data,
+                                 const char* operation) {
+  attaching = 1;
+  const long returned = request(what, tid, 0, data);
+  attaching = 0;
+  return check(returned, operation, tid);
 }
 
 template <class T>
@@ -214,11 +226,15 @@ bool trace_me() {
 }
 
 base::Result<void> seize(base::Tid tid, TraceeOptions options) {
-  return check(request(PTRACE_SEIZE, tid, 0, bits_of(options)), "attaching with PTRACE_SEIZE", tid);
+  return come_under_us(PTRACE_SEIZE, tid, bits_of(options), "attaching with PTRACE_SEIZE");
 }
 
 base::Result<void> attach(base::Tid tid) {
-  return check(request(PTRACE_ATTACH, tid, 0, 0), "attaching with PTRACE_ATTACH", tid);
+  return come_under_us(PTRACE_ATTACH, tid, 0, "attaching with PTRACE_ATTACH");
+}
+
+void break_off_attaching(void* context) {
+  if (attaching != 0) fail_own_call(context, SYS_ptrace);
 }
 
 base::Result<void> interrupt(base::Tid tid) {

@@ -96,8 +96,15 @@ struct TraceeOptions {
 base::Result<void> set_options(const Stopped& tracee, TraceeOptions options = {});
 // PTRACE_TRACEME: the caller's parent becomes its tracer. Async-signal-safe; false with errno set.
 bool trace_me();
+// Both wait while the process is in an execve(2), which itself waits till its other threads have
+// ended — and, of those that are traced, till their tracer has waited for them. EINTR: not
+// attached, break_off_attaching() ended the wait.
 base::Result<void> seize(base::Tid tid, TraceeOptions options = {});
-base::Result<void> attach(base::Tid tid);                    // sends SIGSTOP
+base::Result<void> attach(base::Tid tid);  // sends SIGSTOP
+// In the handler of a signal, with its context: a seize() or attach() of this thread that waits
+// ends. Without it the kernel begins the call anew after any signal (ptrace_attach() in
+// kernel/ptrace.c). Async-signal-safe.
+void break_off_attaching(void* context);
 base::Result<void> interrupt(base::Tid tid);                 // only under SEIZE
 base::Result<void> send_stop(base::Pid pid, base::Tid tid);  // tgkill(SIGSTOP)
 base::Result<void> send_signal(base::Pid pid, int signo);    // kill(2)

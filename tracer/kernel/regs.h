@@ -46,6 +46,11 @@ void put_no_call(std::span<std::byte> general);
 void put_argument(std::span<std::byte> general, syscalls::Abi abi, unsigned index,
                   std::uint64_t value);
 
+// In a signal handler, with its context: if the handler has come before the call of that number,
+// for the first time or to make it anew, the call fails with EINTR and is not made.
+// Async-signal-safe.
+void fail_own_call(void* context, long number);
+
 // ---- to have a tracee make calls (remote_call.h)
 
 // The instruction that makes a call.

@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <linux/audit.h>
 #include <sys/user.h>
+#include <ucontext.h>
 
 #include <array>
 #include <cerrno>
@@ -121,6 +122,17 @@ std::int64_t result_in(std::span<const std::byte> general) {
   std::int64_t result = 0;
   std::memcpy(&result, general.data() + offsetof(user_regs_struct, regs), sizeof result);
   return result;
+}
+
+void fail_own_call(void* context, long number) {
+  mcontext_t& registers = static_cast<ucontext_t*>(context)->uc_mcontext;
+  if (registers.regs[8] != static_cast<unsigned long long>(number) ||
+      std::memcmp(reinterpret_cast<const void*>(registers.pc), &kSupervisorCall,
+                  sizeof kSupervisorCall) != 0) {
+    return;
+  }
+  registers.regs[0] = static_cast<unsigned long long>(-EINTR);
+  registers.pc += sizeof kSupervisorCall;
 }
 
 // A call that is to be restarted was wound back before a stop inside signal handling.

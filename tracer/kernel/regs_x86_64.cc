@@ -3,6 +3,7 @@
 #include <linux/audit.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
+#include <ucontext.h>
 
 #include <array>
 #include <cerrno>
@@ -150,6 +151,17 @@ std::int64_t result_in(std::span<const std::byte> general) {
   std::int64_t result = 0;
   std::memcpy(&result, general.data() + offsetof(user_regs_struct, rax), sizeof result);
   return result;
+}
+
+void fail_own_call(void* context, long number) {
+  auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+  constexpr std::array<unsigned char, 2> kSyscall{0x0f, 0x05};
+  if (registers[REG_RAX] != number || std::memcmp(reinterpret_cast<const void*>(registers[REG_RIP]),
+                                                  kSyscall.data(), kSyscall.size()) != 0) {
+    return;
+  }
+  registers[REG_RAX] = -EINTR;
+  registers[REG_RIP] += kSyscall.size();
 }
 
 void put_call_again(std::span<std::byte> general, bool at_entry) {
