@@ -12,6 +12,7 @@
 #include "tracer/cli/commands.h"
 #include "tracer/cli/exit_codes.h"
 #include "tracer/cli/failure.h"
+#include "tracer/cli/inherited_fds.h"
 #include "tracer/cli/version.h"
 
 namespace stucktrace::cli {
@@ -89,6 +90,7 @@ void reserve_standard_descriptors() {
 }  // namespace
 
 int run(int argc, char** argv) {
+  note_inherited_fds(argc, argv);
   reserve_standard_descriptors();
   // A reader that goes away is an error to tell, not a death.
   const Startup startup{.sigpipe_ignored = std::signal(SIGPIPE, SIG_IGN) == SIG_IGN, .command = {}};

@@ -14,6 +14,7 @@
 #include "tracer/cli/event_pump.h"
 #include "tracer/cli/exit_codes.h"
 #include "tracer/cli/failure.h"
+#include "tracer/cli/inherited_fds.h"
 #include "tracer/cli/live_session.h"
 #include "tracer/cli/report_output.h"
 #include "tracer/cli/run_control.h"
@@ -196,6 +197,7 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
     report_out->give_up(pid.error());
     return fail(pid.error());
   }
+  leave_inherited_fds();
   control.launched(clock.now());
   (*session)->add_root(*pid);
   pump.start([&tracer] { return tracer.shared_cpu(); });

@@ -357,7 +357,9 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::Execed&) {
     tracee.call = caller->call;
     tracee.call_reported = caller->call_reported;
     if (tracee.state != TraceeState::kLeaving) tracee.state = caller->state;
-    tracee.own_stop_pending = false;
+    // A SIGSTOP of ours is on its way to the caller, whatever its number is.
+    tracee.own_stop_pending = caller->own_stop_pending;
+    tracee.own_stop_resent = caller->own_stop_resent;
   }
   // What the leader was in the middle of when it was ended is nobody's any more.
   tracee.parked.reset();
@@ -402,7 +404,10 @@ void Tracer::ended(Tracee& tracee, model::TaskExit exit) {
   const base::Pid pid = tracee.pid;
   const base::Tid tid = tracee.tid;
   table_.remove(tid);
-  if (stacks_ && tid == base::main_thread(pid)) stacks_->forget(pid);
+  if (tid == base::main_thread(pid)) {
+    if (stacks_) stacks_->forget(pid);
+    remember_end(pid);
+  }
   if (reported && pid) emitter_.emit(pid, tid, exit);
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <thread>
 
@@ -254,6 +255,8 @@ void Tracer::housekeeping() {
 
 void Tracer::obey_signals(TickObserver& observer, Outcome& outcome, bool& leave) {
   for (const Ticker::Received& signal : beat_.take_signals()) {
+    // To its whole process group, of which the tool is one: the command has got it as well.
+    if (root_ && is_from_tree(signal.sender)) continue;
     switch (signal.signo) {
       case SIGUSR1:
         ++pictures_wanted_;
@@ -302,12 +305,38 @@ void Tracer::pass_signals(TickObserver& observer) {
   }
 }
 
+// Who has just ended may have sent a signal that is looked at now.
+void Tracer::remember_end(base::Pid pid) {
+  if (!root_) return;
+  constexpr base::Nanoseconds kFresh = std::chrono::seconds{1};
+  const base::Instant now = clock_.now();
+  while (!late_.empty() && now - late_.front().second > kFresh) late_.pop_front();
+  late_.emplace_back(pid, now);
+}
+
+bool Tracer::is_from_tree(base::Pid sender) const {
+  if (!sender) return false;
+  const auto ended = std::ranges::find(late_, sender, [](const auto& one) { return one.first; });
+  return ended != late_.end() || !table_.threads_of(sender).empty();
+}
+
+// The launched command was stopped, as from the keyboard. The shell waits for its job, which is us:
+// stop too, so that it gets its terminal back; its SIGCONT continues the whole group. Not while
+// anything of the job still runs, which may be what is to continue the rest: it would stand at its
+// next stop.
 void Tracer::stop_self_with_job() {
-  // The launched command was stopped from the keyboard. The shell waits for its job, which is us:
-  // stop too, so that it gets its terminal back; its SIGCONT continues the whole group.
+  const Tracee* root = table_.find(base::main_thread(root_));
+  if (root_exit_ || root == nullptr || root->state != TraceeState::kGroupStopped) {
+    job_stop_signal_ = 0;
+    return;
+  }
+  const pid_t job = getpgrp();
+  for (const base::Tid tid : table_.all()) {
+    const Tracee* tracee = table_.find(tid);
+    if (tracee->state != TraceeState::kGroupStopped && getpgid(tracee->pid.value()) == job) return;
+  }
   const int signo = std::exchange(job_stop_signal_, 0);
-  if (root_exit_ || getpgid(root_.value()) != getpgrp()) return;
-  if (options_.may_be_ended && !has_terminal()) return;
+  if (getpgid(root_.value()) != job || !has_terminal()) return;
   log_.say(base::LogLevel::kVerbose, fmt::format("stopped by signal {} with the command", signo));
   ::raise(SIGSTOP);
 }

@@ -37,7 +37,16 @@ Ticker::Ticker(base::Nanoseconds interval) : interval_(interval) {
     const bool ignored = (present.sa_flags & SA_SIGINFO) == 0 && present.sa_handler == SIG_IGN;
     if (!ignored) sigaddset(&handled_, signo);
   }
+  sigemptyset(&shielded_);
+  for (const int signo : {SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT, SIGXCPU,
+                          SIGXFSZ, SIGTTIN, SIGTTOU}) {
+    sigaddset(&shielded_, signo);
+  }
+  for (int signo = SIGRTMIN; signo <= SIGRTMAX; ++signo) {
+    if (signo != kick_signal()) sigaddset(&shielded_, signo);
+  }
   pthread_sigmask(SIG_BLOCK, &handled_, &original_mask_);
+  pthread_sigmask(SIG_BLOCK, &shielded_, nullptr);
   thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
 }
 
@@ -47,7 +56,9 @@ Ticker::~Ticker() {
   thread_.join();
   // What arrived unseen must not strike at the unblocking: it was meant for a run that is over.
   const timespec now{};
-  while (sigtimedwait(&handled_, nullptr, &now) > 0) {
+  for (const sigset_t* set : {&handled_, &shielded_}) {
+    while (sigtimedwait(set, nullptr, &now) > 0) {
+    }
   }
   pthread_sigmask(SIG_SETMASK, &original_mask_, nullptr);
 }
@@ -86,7 +97,11 @@ void Ticker::work(const std::stop_token& stop) {
     if (signo == kick_signal()) continue;
     const std::scoped_lock lock(mutex_);
     for (Beat* beat : beats_) {
-      if (signo > 0) beat->signals_.push_back({signo, info.si_code == SI_KERNEL});
+      if (signo > 0) {
+        const bool sent = info.si_code <= 0;
+        beat->signals_.push_back(
+            {signo, info.si_code == SI_KERNEL, sent ? base::Pid{info.si_pid} : base::Pid{}});
+      }
       beat->due_.store(true, std::memory_order_relaxed);
       pthread_kill(beat->owner_, kick_signal());
     }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tracer/base/clock.h"
+#include "tracer/base/ids.h"
 
 namespace stucktrace::engine {
 
@@ -21,6 +22,7 @@ class Ticker {
   struct Received {
     int signo = 0;
     bool by_terminal = false;  // typed (SI_KERNEL), so that the foreground job got it as well
+    base::Pid sender;          // unknown for one that the kernel made
   };
 
   // One thread's share, that of its maker. Used by that thread alone.
@@ -57,6 +59,9 @@ class Ticker {
   base::Nanoseconds interval_;
   sigset_t original_mask_{};
   sigset_t handled_{};
+  // Those that would end or stop the tool and are not meant for it: a command that signals its own
+  // process group reaches the tool as well, which must outlive that.
+  sigset_t shielded_{};
   std::mutex mutex_;
   std::vector<Beat*> beats_;
   std::jthread thread_;

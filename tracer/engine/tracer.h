@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tracer/base/clock.h"
@@ -120,6 +122,8 @@ class Tracer {
             .kill_on_exit = root_ && (filtered_ || options_.kill_on_exit)};
   }
   kernel::Stop read_stop(const kernel::WaitReport& report, kernel::TraceStyle style);
+  void remember_end(base::Pid pid);
+  bool is_from_tree(base::Pid sender) const;
   void stop_self_with_job();
 
   // ---- handlers.cc: one per kind of stop
@@ -210,9 +214,10 @@ class Tracer {
   base::Pid root_;             // launched command, 0 in attach mode
   base::UniqueFd exec_error_;  // launch: errno of a failed exec arrives here
   std::optional<model::TaskExit> root_exit_;
-  bool root_untraced_ = false;     // launch: let go, still our child
-  int job_stop_signal_ = 0;        // the launched job stopped: stop with it
-  bool executed_ = false;          // launch: the first exec happened
+  bool root_untraced_ = false;                            // launch: let go, still our child
+  std::deque<std::pair<base::Pid, base::Instant>> late_;  // processes that have just ended
+  int job_stop_signal_ = 0;                               // the launched job stopped: stop with it
+  bool executed_ = false;                                 // launch: the first exec happened
   bool filtered_ = false;          // launch: a filter chooses where the tree stops
   kernel::FilterProgram program_;  // the filter itself, if there is one
   CallPasser passer_;
