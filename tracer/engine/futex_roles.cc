@@ -56,6 +56,13 @@ std::optional<std::int32_t> mutex_owner(const FutexCall& call, const syscalls::R
   constexpr std::uint32_t kContended = 2;
   if (mutex.lock != kContended || call.expected != kContended) return std::nullopt;
   if (mutex.list_previous != 0 || mutex.list_next != 0) return std::nullopt;
+  // Three states of a word are many a lock's. Of one whose owner is no thread of ours every other
+  // field must be as it is in a mutex that is held: by one user, once.
+  const bool recursive = (mutex.kind & kMutexTypeMask) == 1;
+  if (!is_live_thread(mutex.owner) &&
+      (mutex.users != 1 || (mutex.count != 0) != recursive || mutex.elision != 0)) {
+    return std::nullopt;
+  }
   // A plain lock sleeps by FUTEX_WAIT, one with a time-out by FUTEX_WAIT_BITSET. Condition
   // variables and semaphores use the latter too, so there the owner must be beyond doubt.
   if (call.is_bitset && !(call.has_timeout && is_live_thread(mutex.owner))) return std::nullopt;

@@ -84,8 +84,9 @@ void HolderScan::scan_thread_tables(base::Pid pid, bool all) {
   for (const base::Tid tid : *tasks) {
     if (tid == base::main_thread(pid)) continue;
     if (!all) {
+      // Where that may not be asked (a seccomp profile without kcmp(2)) it may have one.
       const auto same = probes_.same_fd_table(base::main_thread(pid), tid);
-      if (!same || *same) continue;
+      if (same && *same) continue;
     }
     std::size_t found = 0;
     scan_table(pid, tid, found);
@@ -219,7 +220,10 @@ std::vector<base::Pid> HolderScan::mappers(std::uint64_t device, std::uint64_t i
     maps_done_ = true;
     for (const base::Pid pid : procfs_.processes().value_or(std::vector<base::Pid>{})) {
       const auto maps = procfs_.maps(pid);
-      if (!maps) continue;
+      if (!maps) {
+        hidden_mappers_ |= maps.error().kind == base::ErrorKind::kDenied;
+        continue;
+      }
       for (const kernel::MapEntry& entry : *maps) {
         if (!entry.shared || !entry.writable) continue;
         mappers_[{makedev(entry.device_major, entry.device_minor), entry.inode}].insert(pid);
@@ -229,6 +233,15 @@ std::vector<base::Pid> HolderScan::mappers(std::uint64_t device, std::uint64_t i
   const auto at = mappers_.find({device, inode});
   if (at == mappers_.end()) return {};
   return {at->second.begin(), at->second.end()};
+}
+
+bool shows_everybody(const kernel::Procfs& procfs) {
+  return procfs.stat(base::Pid{1}).has_value();
+}
+
+bool HolderScan::sees_everybody() const {
+  if (!sees_everybody_) sees_everybody_ = probes_.shows_everybody(procfs_);
+  return *sees_everybody_;
 }
 
 const std::vector<base::Pid>& HolderScan::unreadable() {

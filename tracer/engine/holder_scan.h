@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -12,6 +13,7 @@
 #include "tracer/base/ids.h"
 #include "tracer/base/result.h"
 #include "tracer/kernel/kcmp.h"
+#include "tracer/kernel/pipe_probe.h"
 #include "tracer/kernel/procfs.h"
 #include "tracer/model/resource.h"
 
@@ -21,12 +23,18 @@ namespace stucktrace::engine {
 // does not (clock_gettime(2)).
 base::Nanoseconds time_suspended();
 
+// Everybody may see that process 1 exists, unless /proc hides it (hidepid, proc(5)).
+bool shows_everybody(const kernel::Procfs& procfs);
+
 // What is asked of the kernel beside /proc; replaced in tests over a made-up /proc.
 struct KernelProbes {
   using Same = std::function<base::Result<bool>(base::Tid, base::Tid)>;
   Same same_memory = kernel::same_memory;
   Same same_fd_table = kernel::same_fd_table;
   std::function<base::Nanoseconds()> suspended = time_suspended;
+  std::function<kernel::SocketLimits(base::Pid, base::Tid, int, const model::ResourceId&)>
+      socket_limits = kernel::socket_limits;
+  std::function<bool(const kernel::Procfs&)> shows_everybody = engine::shows_everybody;
   std::string cgroup_root = "/sys/fs/cgroup";
 };
 
@@ -43,6 +51,10 @@ class HolderScan {
   // Processes with a writable shared mapping of the file, sorted. Reads every process's mappings
   // the first time.
   std::vector<base::Pid> mappers(std::uint64_t device, std::uint64_t inode);
+  // False: mappers() does not know of every process.
+  bool all_mappers_known() const { return !hidden_mappers_ && sees_everybody(); }
+  // False where /proc shows the caller's own processes only.
+  bool sees_everybody() const;
   // Processes whose descriptors could not be read: any of them may hold anything. Sorted; scans if
   // nothing has been asked yet.
   const std::vector<base::Pid>& unreadable();
@@ -70,6 +82,8 @@ class HolderScan {
   bool paths_done_ = false;
   bool event_fds_done_ = false;
   bool maps_done_ = false;
+  bool hidden_mappers_ = false;
+  mutable std::optional<bool> sees_everybody_;
   std::unordered_map<std::uint64_t, std::vector<Located>> pipes_;
   std::unordered_map<std::uint64_t, std::vector<Located>> sockets_;
   std::unordered_map<std::uint64_t, std::vector<Located>> event_fds_;

@@ -188,6 +188,9 @@ void ResourceReader::fill_holders(Resource& resource) {
   if (!resource.holders_complete) {
     resource.incomplete_because = fmt::format("the descriptors of process {} could not be read",
                                               pid_list(scan_.unreadable()));
+  } else if (!scan_.sees_everybody()) {
+    resource.holders_complete = false;
+    resource.incomplete_because = "/proc hides the processes of other users (hidepid)";
   }
 }
 

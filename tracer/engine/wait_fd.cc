@@ -127,6 +127,37 @@ base::Nanoseconds connect_patience(const kernel::Procfs& procfs) {
   return std::chrono::seconds{seconds};
 }
 
+void set_socket_timeout(const WaitContext& context, const FdEntry& entry, FdMode direction,
+                        Wait& wait) {
+  const ResourceKind kind = entry.resource.kind;
+  if (kind != ResourceKind::kUnixSocket && kind != ResourceKind::kTcpSocket &&
+      kind != ResourceKind::kOtherSocket) {
+    return;
+  }
+  const kernel::SocketLimits limits = context.around.probes.socket_limits(
+      context.process.pid, context.tid, entry.fd, entry.resource);
+  const auto& limit = direction == FdMode::kWrite ? limits.send : limits.receive;
+  if (limit && (!wait.timeout || *limit < *wait.timeout)) wait.timeout = limit;
+}
+
+// An address with the data (sendto(2)): it need not be that of the socket's peer.
+bool names_receiver(const WaitContext& context) {
+  if (context.id == Sys::sendto) return context.arg(4) != 0;
+  if (context.id != Sys::sendmsg) return false;
+  std::uint64_t name = 0;  // first field of struct msghdr, 4 bytes in a 32-bit program
+  std::uint32_t narrow = 0;
+  if (!context.layout().narrow_words) {
+    return context.memory.read_value(context.pointer(1), name) && name != 0;
+  }
+  return context.memory.read_value(context.pointer(1), narrow) && narrow != 0;
+}
+
+bool is_stream(const WaitContext& context, const FdEntry& entry) {
+  const auto* sockets = context.around.sockets;
+  const auto* socket = sockets != nullptr ? sockets->find(entry.resource.inode) : nullptr;
+  return socket == nullptr || socket->stream;
+}
+
 struct OpenRequest {
   std::string path;  // below /proc, ready to be stat'ed
   std::string shown;
@@ -234,6 +265,10 @@ Wait read_fd_call(const WaitContext& context, int fd, FdMode direction) {
   Wait wait;
   add_readiness(context, *entry, direction, wait);
   wait.kind = kind_of(entry->resource.kind, direction);
+  set_socket_timeout(context, *entry, direction, wait);
+  if (direction == FdMode::kWrite && names_receiver(context) && !is_stream(context, *entry)) {
+    wait.on.push_back(model::OnUnknown{"the receiver that the call names"});
+  }
   return wait;
 }
 
@@ -272,6 +307,7 @@ Wait read_connect(const WaitContext& context) {
   if (entry->resource.kind == ResourceKind::kTcpSocket) {
     wait.timeout = connect_patience(context.around.procfs);
   }
+  set_socket_timeout(context, *entry, FdMode::kWrite, wait);
   wait.on.push_back(model::OnFd{fd, entry->resource, FdMode::kWrite});
   // The socket has no peer yet; who accepts on the address it asks for can end the wait.
   const auto listeners = wanted_listeners(context, *entry);

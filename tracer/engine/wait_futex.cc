@@ -44,20 +44,61 @@ bool is_alive(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid) {
   return stat && stat->state != 'Z' && stat->state != 'X';
 }
 
+// As far as can be seen; one that has ended counts for nothing.
+bool in_one_namespace(const WaitContext& context, const std::vector<base::Pid>& sharers) {
+  const auto space_of = [&context](base::Pid pid) {
+    return context.around.procfs.link(fmt::format("{}/ns/pid", pid));
+  };
+  const auto own = space_of(context.process.pid);
+  return std::ranges::all_of(sharers, [&](base::Pid sharer) {
+    if (sharer == context.process.pid) return true;
+    const auto other = space_of(sharer);
+    if (!other) return other.error().kind == base::ErrorKind::kGone;
+    return own && *own == *other;
+  });
+}
+
+// The live thread of a sharer that has this number in the namespace of all of them.
+std::optional<base::Tid> thread_of(const WaitContext& context,
+                                   const std::vector<base::Pid>& sharers, std::int32_t inner) {
+  const kernel::Procfs& procfs = context.around.procfs;
+  const bool nested = !context.process.inner_tids.empty();
+  for (const base::Pid sharer : sharers) {
+    if (!nested) {
+      if (is_alive(procfs, sharer, base::Tid{inner})) return base::Tid{inner};
+      continue;
+    }
+    for (const base::Tid tid : procfs.tasks(sharer).value_or(std::vector<base::Tid>{})) {
+      const auto status = procfs.status(sharer, tid);
+      const bool same = status && !status->ns_pids.empty() && status->ns_pids.back() == inner;
+      if (same && is_alive(procfs, sharer, tid)) return tid;
+    }
+  }
+  return std::nullopt;
+}
+
 // The owner as our pid namespace numbers it. A number that means no live thread of a process with
 // the word in its memory is kept as it is: the owner is gone, or never was in this process (fork).
 void name_owner(const WaitContext& context, std::int32_t inner, OnFutex& on) {
+  // Each sharer of a word writes its number as its own pid namespace has it.
+  if (!on.is_private && !in_one_namespace(context, on.sharers)) return;
   if (const auto own = own_thread(context.process, inner)) {
     on.owner = own;
     on.owner_alive = true;
     return;
   }
+  if (on.is_private) {
+    on.owner = base::Tid{inner};
+    return;
+  }
+  if (const auto sharer = thread_of(context, on.sharers, inner)) {
+    on.owner = sharer;
+    on.owner_alive = true;
+    return;
+  }
+  // Gone, unless it is of a process that cannot be seen to share the word.
+  if (!context.around.holders.all_mappers_known()) return;
   on.owner = base::Tid{inner};
-  // In a pid namespace the number means nothing to us beyond the process's own threads.
-  if (on.is_private || !context.process.inner_tids.empty()) return;
-  on.owner_alive = std::ranges::any_of(on.sharers, [&](base::Pid sharer) {
-    return is_alive(context.around.procfs, sharer, *on.owner);
-  });
 }
 
 void read_word(const WaitContext& context, FutexCall call, Wait& wait) {

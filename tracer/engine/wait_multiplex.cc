@@ -98,6 +98,11 @@ void set_poll_timeout(const WaitContext& context, Wait& wait) {
   }
 }
 
+// A mask for the time of the wait lets signals in that are blocked otherwise: for their handlers.
+void add_signals_let_in(base::RemoteAddr mask, Wait& wait) {
+  if (mask) wait.on.push_back(model::OnSignal{});
+}
+
 // One bit per descriptor, in words of 64.
 std::vector<std::uint64_t> read_set(const WaitContext& context, base::RemoteAddr address,
                                     std::size_t descriptors, Wait& wait) {
@@ -176,6 +181,7 @@ Wait read_epoll(const WaitContext& context) {
   Wait wait;
   wait.kind = WaitKind::kMultiplex;
   add_epoll_set(context, context.int_arg(0), wait, 0);
+  if (context.id != Sys::epoll_wait) add_signals_let_in(context.pointer(4), wait);
   if (context.id == Sys::epoll_pwait2) {
     wait.timeout = read_time(context, context.pointer(3));
   } else {
@@ -203,6 +209,7 @@ Wait read_poll(const WaitContext& context) {
   if (got < count) {
     wait.on.push_back(model::OnUnknown{"not all of the polled descriptors could be read"});
   }
+  if (context.id == Sys::ppoll) add_signals_let_in(context.pointer(3), wait);
   if (wait.on.empty() && !wait.timeout) wait.on.push_back(model::OnSignal{});
   return wait;
 }
@@ -229,6 +236,14 @@ Wait read_select(const WaitContext& context) {
     wait.on.push_back(model::OnUnknown{"more descriptors are watched than were looked at"});
   }
   wait.kind = wait.on.empty() ? WaitKind::kSleep : WaitKind::kMultiplex;
+  if (context.id == Sys::pselect6) {
+    // The sixth argument points to a mask's address and size (select(2)).
+    std::uint64_t mask = 0;
+    const base::RemoteAddr pair = context.pointer(5);
+    if (pair && !context.layout().narrow_words && context.memory.read_value(pair, mask)) {
+      add_signals_let_in(base::RemoteAddr{mask}, wait);
+    }
+  }
   if (wait.on.empty() && !wait.timeout) wait.on.push_back(model::OnSignal{});
   return wait;
 }

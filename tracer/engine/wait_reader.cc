@@ -199,6 +199,18 @@ Wait outside_a_call(const ThreadSample& thread) {
                                             : fmt::format("page fault in {}", thread.wchan));
 }
 
+// The thread is in a call, and does not wait for what the call is about.
+std::optional<Wait> answered_by_another(const ThreadSample& thread) {
+  const std::string_view wchan = thread.wchan;
+  if (wchan.contains("seccomp_do_user_notif")) {
+    return unknown_wait(WaitKind::kOther, "a seccomp supervisor has to answer this call");
+  }
+  if (wchan.contains("handle_userfault")) {
+    return unknown_wait(WaitKind::kOther, "a userfaultfd handler has to bring a page");
+  }
+  return std::nullopt;
+}
+
 Wait read_blocked(const Surroundings& around, const ProcessView& process, base::Tid tid,
                   const ThreadSample& thread, const syscalls::RemoteMemory& memory) {
   if (!thread.pulse.line) return guess_from_wchan(thread, thread.pulse.line.error().because);
@@ -220,6 +232,7 @@ Wait read_blocked(const Surroundings& around, const ProcessView& process, base::
     }
     return disk_wait(thread);
   }
+  if (auto wait = answered_by_another(thread)) return *wait;
   return dispatch(context);
 }
 

@@ -19,6 +19,13 @@ std::optional<base::Nanoseconds> read_time(const WaitContext& context, base::Rem
   if (!syscalls::read_wire(context.memory, address, context.layout(), time)) return std::nullopt;
   constexpr std::int64_t kPerSecond = 1'000'000'000;
   const std::int64_t scale = unit == TimeUnit::kMicroseconds ? 1000 : 1;
+  // select(2) takes any number of microseconds.
+  if (unit == TimeUnit::kMicroseconds && time.fraction >= kPerSecond / scale) {
+    const std::int64_t whole = time.fraction / (kPerSecond / scale);
+    if (time.seconds > INT64_MAX - whole) return std::nullopt;
+    time.seconds += whole;
+    time.fraction %= kPerSecond / scale;
+  }
   if (time.seconds < 0 || time.fraction < 0 || time.fraction >= kPerSecond / scale) {
     return std::nullopt;
   }

@@ -2,10 +2,15 @@
 
 #include <fcntl.h>
 #include <mqueue.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 
+#include <chrono>
 #include <string>
 
 #include "tracer/base/unique_fd.h"
@@ -76,7 +81,30 @@ EndState all_unknown(const std::string& because) {
           model::unknown(because)};
 }
 
+std::optional<base::Nanoseconds> limit_of(const base::UniqueFd& copy, int option) {
+  timeval limit{};
+  socklen_t size = sizeof limit;
+  if (::getsockopt(copy.get(), SOL_SOCKET, option, &limit, &size) != 0) return std::nullopt;
+  if (limit.tv_sec == 0 && limit.tv_usec == 0) return std::nullopt;
+  return std::chrono::seconds{limit.tv_sec} + std::chrono::microseconds{limit.tv_usec};
+}
+
 }  // namespace
+
+SocketLimits socket_limits(base::Pid pid, base::Tid tid, int fd,
+                           const model::ResourceId& expected) {
+  const auto copy = borrow(pid, tid, fd);
+  if (!copy || !is_expected(*copy, expected)) return {};
+  SocketLimits limits{limit_of(*copy, SO_RCVTIMEO), limit_of(*copy, SO_SNDTIMEO)};
+  unsigned milliseconds = 0;
+  socklen_t size = sizeof milliseconds;
+  if (expected.kind == ResourceKind::kTcpSocket && !limits.send &&
+      ::getsockopt(copy->get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, &size) == 0 &&
+      milliseconds > 0) {
+    limits.send = std::chrono::milliseconds{milliseconds};
+  }
+  return limits;
+}
 
 EndState probe_end(base::Pid pid, base::Tid tid, int fd, const model::ResourceId& expected) {
   const auto copy = borrow(pid, tid, fd);

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+
+#include "tracer/base/clock.h"
 #include "tracer/base/ids.h"
 #include "tracer/model/known.h"
 #include "tracer/model/resource.h"
@@ -19,5 +22,13 @@ struct EndState {
 // or the descriptor no longer is `expected`. `tid` names a live thread where the main one has
 // ended.
 EndState probe_end(base::Pid pid, base::Tid tid, int fd, const model::ResourceId& expected);
+
+// How long a blocking call on the socket waits at most (SO_RCVTIMEO, SO_SNDTIMEO, and for what is
+// sent TCP_USER_TIMEOUT; socket(7), tcp(7)); nullopt: for ever, or not known. As probe_end().
+struct SocketLimits {
+  std::optional<base::Nanoseconds> receive;
+  std::optional<base::Nanoseconds> send;
+};
+SocketLimits socket_limits(base::Pid pid, base::Tid tid, int fd, const model::ResourceId& expected);
 
 }  // namespace stucktrace::kernel

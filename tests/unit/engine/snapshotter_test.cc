@@ -53,6 +53,7 @@ class SnapshotterTest : public testing::Test {
       return shared_ == std::pair{a.value(), b.value()};
     };
     probes.same_fd_table = [](Tid, Tid) -> base::Result<bool> { return true; };
+    probes.shows_everybody = [this](const kernel::Procfs&) { return shows_everybody_; };
     Snapshotter snapshotter{kernel::Procfs{proc_.root()}, std::make_shared<StepClock>(step),
                             probes};
     SnapshotOptions options;
@@ -68,6 +69,7 @@ class SnapshotterTest : public testing::Test {
 
   test::FakeProc proc_;
   std::pair<int, int> shared_{0, 0};
+  bool shows_everybody_ = true;
 };
 
 constexpr long kRead = 0, kPause = 34;
@@ -169,6 +171,16 @@ TEST_F(SnapshotterTest, WhoHoldsTheOtherEndIsTakenIn) {
   EXPECT_EQ(pipe.holders[1].fd, 9);
   // Nobody lives under these pids, so no copy of a descriptor could be asked.
   EXPECT_FALSE(pipe.readable);
+}
+
+TEST_F(SnapshotterTest, WhereOthersAreHiddenTheHoldersAreNotAll) {
+  add(1, 0, call(kRead, 3));
+  proc_.add_fd(pid(1), pid(1), 3, "pipe:[77]", O_RDONLY);
+  shows_everybody_ = false;
+  const auto snapshot = *take({1});
+  const auto& pipe = snapshot->resources.at({model::ResourceKind::kPipe, 0, 77, 0});
+  EXPECT_FALSE(pipe.holders_complete);
+  EXPECT_NE(pipe.incomplete_because.find("hidepid"), std::string::npos);
 }
 
 TEST_F(SnapshotterTest, AnAddressSpaceSharedWithTheParent) {

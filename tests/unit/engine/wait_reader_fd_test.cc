@@ -251,6 +251,82 @@ TEST_F(WaitReaderTest, SelectReadsThreeSets) {
   EXPECT_EQ(read(SYS_select, {0, 0, 0, 0, 0x3000}).kind, WaitKind::kSleep);
 }
 
+TEST_F(WaitReaderTest, SelectTakesAnyNumberOfMicroseconds) {
+  remember(0x3000, std::array<std::int64_t, 2>{1, 19'500'000});
+  EXPECT_EQ(read(SYS_select, {0, 0, 0, 0, 0x3000}).timeout, std::chrono::milliseconds{20'500});
+}
+
+TEST_F(WaitReaderTest, AMaskForTheTimeOfTheWaitLetsSignalsIn) {
+  has_fd(3, ResourceKind::kPipe, 77, FdMode::kRead);
+  remember(0x1000, pollfd{3, POLLIN, 0});
+  remember(0x2000, std::array<std::uint64_t, 2>{0x5000, 8});
+  remember(0x2010, std::array<std::uint64_t, 2>{0, 8});
+  EXPECT_TRUE(all_on<OnSignal>(read(SYS_ppoll, {0x1000, 1, 0, 0})).empty());
+  EXPECT_EQ(all_on<OnSignal>(read(SYS_ppoll, {0x1000, 1, 0, 0x5000, 8})).size(), 1U);
+  fd_set readers;
+  FD_ZERO(&readers);
+  FD_SET(3, &readers);
+  remember(0x3000, readers);
+  EXPECT_EQ(all_on<OnSignal>(read(SYS_pselect6, {4, 0x3000, 0, 0, 0, 0x2000})).size(), 1U);
+  EXPECT_TRUE(all_on<OnSignal>(read(SYS_pselect6, {4, 0x3000, 0, 0, 0, 0x2010})).empty());
+  EXPECT_TRUE(all_on<OnSignal>(read(SYS_pselect6, {4, 0x3000, 0, 0, 0, 0})).empty());
+  has_fd(5, ResourceKind::kEpoll, 0);
+  has_fdinfo(5, "pos:\t0\n");
+  EXPECT_EQ(all_on<OnSignal>(read(SYS_epoll_pwait, {5, 0, 1, ~0ULL, 0x5000})).size(), 1U);
+  EXPECT_TRUE(all_on<OnSignal>(read(SYS_epoll_pwait, {5, 0, 1, ~0ULL, 0})).empty());
+}
+
+TEST_F(WaitReaderTest, ACallThatAnotherHasToAnswerIsNotWhatItIsAbout) {
+  has_fd(3, ResourceKind::kPipe, 77, FdMode::kRead);
+  for (const char* wchan : {"seccomp_do_user_notification.isra.0", "handle_userfault"}) {
+    thread_.wchan = wchan;
+    const Wait wait = read(SYS_read, {3});
+    EXPECT_EQ(wait.kind, WaitKind::kOther);
+    EXPECT_EQ(all_on<OnUnknown>(wait).size(), 1U);
+    EXPECT_TRUE(all_on<OnFd>(wait).empty());
+  }
+}
+
+TEST_F(WaitReaderTest, SocketsMayHaveATimeOut) {
+  kernel::SocketInfo socket;
+  socket.kind = ResourceKind::kUnixSocket;
+  socket.inode = 1;
+  socket.peer = 2;
+  socket.stream = true;
+  sockets_.add(socket);
+  has_fd(3, ResourceKind::kUnixSocket, 1);
+  has_fd(4, ResourceKind::kPipe, 77, FdMode::kRead);
+  EXPECT_FALSE(read(SYS_recvfrom, {3}).timeout);
+  socket_limits_ = {.receive = std::chrono::seconds{20}, .send = std::chrono::seconds{30}};
+  EXPECT_EQ(read(SYS_recvfrom, {3}).timeout, std::chrono::seconds{20});
+  EXPECT_EQ(read(SYS_sendto, {3}).timeout, std::chrono::seconds{30});
+  EXPECT_EQ(read(SYS_connect, {3, 0, 0}).timeout, std::chrono::seconds{30});
+  EXPECT_FALSE(read(SYS_read, {4}).timeout);
+}
+
+TEST_F(WaitReaderTest, ADatagramGoesToTheReceiverThatTheCallNames) {
+  for (const bool stream : {false, true}) {
+    kernel::SocketInfo socket;
+    socket.kind = ResourceKind::kUnixSocket;
+    socket.inode = stream ? 1 : 2;
+    socket.peer = 9;
+    socket.stream = stream;
+    sockets_.add(socket);
+  }
+  has_fd(3, ResourceKind::kUnixSocket, 1);
+  has_fd(4, ResourceKind::kUnixSocket, 2);
+  remember(0x1000, std::uint64_t{0x5000});  // msg_name
+  remember(0x2000, std::uint64_t{0});
+  const auto unknowns = [this](long call, std::array<std::uint64_t, 6> args) {
+    return all_on<OnUnknown>(read(call, args)).size();
+  };
+  EXPECT_EQ(unknowns(SYS_sendto, {4, 0, 0, 0, 0x5000, 20}), 1U);
+  EXPECT_EQ(unknowns(SYS_sendto, {4, 0, 0, 0, 0, 0}), 0U);
+  EXPECT_EQ(unknowns(SYS_sendto, {3, 0, 0, 0, 0x5000, 20}), 0U);
+  EXPECT_EQ(unknowns(SYS_sendmsg, {4, 0x1000}), 1U);
+  EXPECT_EQ(unknowns(SYS_sendmsg, {4, 0x2000}), 0U);
+}
+
 std::string target_line(int fd, unsigned events, unsigned inode) {
   return fmt::format("tfd: {:8} events: {:8x} data: {:16x}  pos:0 ino:{:x} sdev:f\n", fd, events,
                      fd, inode);

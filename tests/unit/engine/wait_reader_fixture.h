@@ -38,6 +38,10 @@ class WaitReaderTest : public testing::Test {
       return same_memory_.contains({a.value(), b.value()});
     };
     probes_.same_fd_table = [](base::Tid, base::Tid) -> base::Result<bool> { return true; };
+    probes_.shows_everybody = [](const kernel::Procfs&) { return true; };
+    probes_.socket_limits = [this](base::Pid, base::Tid, int, const model::ResourceId&) {
+      return socket_limits_;
+    };
   }
 
   // The wait of the thread blocked in this call.
@@ -77,6 +81,7 @@ class WaitReaderTest : public testing::Test {
   FixedClock clock_;
   KernelProbes probes_;
   std::set<std::pair<int, int>> same_memory_;
+  kernel::SocketLimits socket_limits_;
   ResourceNotes notes_;
   kernel::SocketTable sockets_;
   ProcessView process_;

@@ -72,6 +72,36 @@ TEST_F(WaitFutexTest, AnOwnerThatIsNotThereIsKeptAsDead) {
   EXPECT_EQ(on.role, Role::kMutex);
   EXPECT_EQ(on.owner, Tid{555});
   EXPECT_FALSE(on.owner_alive);
+  // A lock of another make, with other things behind its word.
+  mutex(2, 555, 64, 0);
+  EXPECT_EQ(futex(kWaitPrivate, 2).role, Role::kUnknown);
+  remember(kWord, std::array<std::uint32_t, 10>{2, 7, 555, 1, 0, 0, 0, 0, 0, 0});
+  EXPECT_EQ(futex(kWaitPrivate, 2).role, Role::kUnknown);
+}
+
+constexpr std::uint32_t kShared = 0x80;  // of a mutex's kind
+
+TEST_F(WaitFutexTest, TheOwnerOfASharedMutexIsOfAnySharerInTheSameNamespace) {
+  proc_.write("42/maps", "6000-8000 rw-s 00003000 00:01 99 /dev/shm/x\n");
+  proc_.add({.pid = 50, .tid = 50});
+  proc_.write("50/maps", "9000-a000 rw-s 00000000 00:01 99 /dev/shm/x\n");
+  proc_.link("42/ns/pid", "pid:[1]");
+  proc_.link("50/ns/pid", "pid:[1]");
+  mutex(2, 50, 1, kShared);
+  EXPECT_EQ(futex(FUTEX_WAIT, 2).owner, Tid{50});
+  EXPECT_TRUE(futex(FUTEX_WAIT, 2).owner_alive);
+  mutex(2, 555, 1, kShared);
+  EXPECT_EQ(futex(FUTEX_WAIT, 2).owner, Tid{555});
+  EXPECT_FALSE(futex(FUTEX_WAIT, 2).owner_alive);
+  // One that cannot be seen may be the owner, and so may the thread of that number elsewhere.
+  probes_.shows_everybody = [](const kernel::Procfs&) { return false; };
+  EXPECT_FALSE(futex(FUTEX_WAIT, 2).owner);
+  mutex(2, 42, 1, kShared);
+  EXPECT_EQ(futex(FUTEX_WAIT, 2).owner, Tid{42});
+  proc_.add({.pid = 60, .tid = 60});
+  proc_.write("60/maps", "9000-a000 rw-s 00000000 00:01 99 /dev/shm/x\n");
+  proc_.link("60/ns/pid", "pid:[2]");
+  EXPECT_FALSE(futex(FUTEX_WAIT, 2).owner);
 }
 
 TEST_F(WaitFutexTest, OwnersAreTranslatedOutOfTheirPidNamespace) {
