@@ -113,9 +113,9 @@ std::optional<Reading> read_once(const Look& look, const Subject& subject) {
   auto frames = look.stacks.describe(*chain);
   if (!frames) return std::nullopt;
   reading.deadline = look.stacks.deadline(*chain);
-  if (!look.layout.frames_only) {
-    reading.awaited_end = look.awaited.find(subject.interpreter, *chain, *frames);
-  }
+  const auto wait = look.futex_waits.find(subject.thread.tid);
+  const std::uint64_t futex = wait == look.futex_waits.end() ? 0 : wait->second;
+  reading.awaited_end = look.awaited.find(subject.interpreter, *chain, *frames, futex);
   reading.chain = std::move(*chain);
   reading.frames = std::move(*frames);
   return reading;
@@ -128,7 +128,6 @@ void accept(const Look& look, Reading& reading, PythonThread& thread) {
 }
 
 void read_locks(const Look& look, const PythonThread& thread, Reading& reading) {
-  if (look.layout.frames_only) return;
   reading.held_locks = look.locks.held(reading.chain, thread.pthread);
   const auto wait = look.futex_waits.find(thread.tid);
   if (wait == look.futex_waits.end()) return;
@@ -329,11 +328,6 @@ base::Result<PythonProcess> read_python(base::Pid pid,
   } else {
     result.interpreter.finalizing = model::unknown("this version does not record it");
   }
-  if (build->layout.frames_only) {
-    result.interpreter.note =
-        fmt::format("of CPython {}.{} only frames are read, no locks, names of threads or tasks",
-                    build->layout.major, build->layout.minor);
-  }
   PythonStacks stacks{objects};
   PythonLocks locks{objects};
   PythonAwaited awaited{objects, stacks};
@@ -343,8 +337,7 @@ base::Result<PythonProcess> read_python(base::Pid pid,
   for (const std::uint64_t interpreter : interpreters) {
     const auto states = list_python_threads(objects, images, interpreter);
     const auto matched = match_python_threads(memory, states, live);
-    const auto names = build->layout.frames_only ? std::map<std::uint64_t, std::string>{}
-                                                 : python_thread_names(objects, interpreter);
+    const auto names = python_thread_names(objects, interpreter);
     for (std::size_t index = 0; index < states.size(); ++index) {
       if (!matched[index]) continue;
       Subject subject;

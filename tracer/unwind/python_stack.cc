@@ -19,7 +19,7 @@ constexpr std::size_t kMaxSteps = kMaxPythonFrames * 4;
 // stack; in 3.14 that is 3 or 4.
 constexpr std::uint8_t kOwnedByCStack = 3;
 std::uint8_t last_owner(const PythonLayout& layout) {
-  return layout.version() >= 314 ? 4 : kOwnedByCStack;
+  return layout.version() == 314 ? 4 : kOwnedByCStack;
 }
 
 // Standard-library functions that wait in a loop until a time they keep in a local.
