@@ -200,6 +200,13 @@ def fields(v):
         ("thread_current_task", off(thread, "asyncio_running_task") if new_locks else ABSENT),
         ("interp_tasks", off(interp, "asyncio_tasks_head") if new_locks else ABSENT),
     ]
+    # Greenlets are found among all objects that the collector knows, by interpreter from 3.9 on; each
+    # keeps the frame object that it was suspended in.
+    collects = v >= (3, 9)
+    table += [
+        ("interp_gc", off(interp, "gc") if collects else ABSENT),
+        ("frame_object_frame", off("PyFrameObject", "f_frame") if new_frames else ABSENT),
+    ]
     return table
 
 

@@ -2,7 +2,7 @@
 
 # Runs inside the interpreter under test (2.7 to 3.x): compares the offsets with live objects.
 VERIFY = r"""
-import ctypes, json, struct, sys, threading
+import ctypes, gc, json, struct, sys, threading
 layout = json.loads(sys.argv[1])
 def word(address):
     return struct.unpack('<Q', ctypes.string_at(address, 8))[0]
@@ -101,6 +101,39 @@ expect('semaphore', word(id(lock) + layout['semlock_handle']), lock.handle)
 expect('owner of a semaphore', word(id(lock) + layout['semlock_owner']), ident)
 expect('count of a semaphore', half(id(lock) + layout['semlock_count']), 1)
 expect('maximum of a semaphore', half(id(lock) + layout['semlock_maximum']), 1)
+if layout['interp_gc'] >= 0:
+    sample = Sample()
+    state = ctypes.pythonapi.PyInterpreterState_Get
+    state.restype = ctypes.c_void_p
+    def tracked():
+        # The heads of the lists are what both neighbours point to, wherever a release has them.
+        found = set()
+        for head in range(state() + layout['interp_gc'], state() + layout['interp_gc'] + 240, 4):
+            first, last = word(head) & ~3, word(head + 8) & ~3
+            if min(first, last) < 4096 or max(first, last) >= 1 << 47 or (first | last) % 4:
+                continue
+            if not (first == last == head) and (first % 8 or last % 8 or not known(first)):
+                continue
+            if word(first + 8) & ~3 != head or word(last) & ~3 != head:
+                continue
+            while first != head:
+                found.add(first + 16)
+                first = word(first) & ~3
+        return found
+    with open('/proc/self/maps') as maps:
+        areas = [[int(end, 16) for end in line.split()[0].split('-')] for line in maps
+                 if line.split()[1].startswith('rw')]
+    def known(address):
+        return any(start <= address < end - 16 for start, end in areas)
+    if id(sample) not in tracked():
+        raise SystemExit('an object is not in the lists of the collector')
+    gc.freeze()
+    if id(sample) not in tracked():
+        raise SystemExit('a frozen object is not in the lists of the collector')
+if layout['frame_object_frame'] >= 0:
+    frame = sys._getframe()
+    inner = word(id(frame) + layout['frame_object_frame'])
+    expect('frame of a frame object', word(inner + layout['frame_code']) & ~3, id(frame.f_code))
 print('verified')
 """
 

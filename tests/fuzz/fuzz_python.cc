@@ -12,6 +12,7 @@
 
 #include "tests/fuzz/python_world.h"
 #include "tracer/unwind/python_awaited.h"
+#include "tracer/unwind/python_greenlets.h"
 #include "tracer/unwind/python_locks.h"
 #include "tracer/unwind/python_memory.h"
 #include "tracer/unwind/python_stack.h"
@@ -127,6 +128,11 @@ void look(const PythonWorld& world, bool healthy) {
     check(all.tasks.size() <= kMaxPythonTasks);
     if (healthy) check(all.tasks.size() == world.task_objects.size());
     for (const PythonTaskState& state : all.tasks) check(!state.task.frames.empty());
+    PythonGreenlets greenlets{objects, stacks, interpreter};
+    const auto suspended = greenlets.read();
+    check(suspended.greenlets.size() <= kMaxPythonTasks);
+    if (healthy) check(suspended.greenlets.size() == (world.greenlet != 0 ? 1U : 0U));
+    for (const PythonGreenletState& state : suspended.greenlets) check(!state.task.frames.empty());
   }
   for (const std::uint64_t state : world.states) {
     look_at_thread(objects, world, state, healthy);

@@ -12,15 +12,18 @@
 namespace stucktrace::unwind {
 
 // A healthy interpreter of one version (3.6 to 3.15) in memory: two threads, one of which joins the
-// other, and two tasks of asyncio, one of which awaits the other. From 3.14 on the thread that is
-// joined holds a lock, and a third one waits for that.
+// other, two tasks of asyncio, one of which awaits the other, and (from 3.9 on) a greenlet.
+// From 3.14 on the thread that is joined holds a lock, and a third one waits for that.
 class PythonWorld {
  public:
   explicit PythonWorld(int minor) : fake(3, minor), layout_(fake.layout) {
     interpreter = fake.space.allocate(
         room({layout_.interp_next, layout_.interp_threads, layout_.interp_modules,
-              layout_.interp_gil, layout_.interp_tasks}));
+              layout_.interp_gil, layout_.interp_tasks, layout_.interp_gc + 256}));
     begin_list(interpreter, layout_.interp_tasks);
+    for (const int list : kLists) {
+      begin_list(interpreter, layout_.interp_gc < 0 ? -1 : layout_.interp_gc + list);
+    }
     const std::uint64_t worker = instance("Thread");
     attributes(worker, {{"_name", fake.name("worker")},
                         {"_ident", number(7)},
@@ -38,7 +41,15 @@ class PythonWorld {
     put(interpreter, layout_.interp_threads, main);
     const std::uint64_t active = dict({{"w", worker}});
     put(interpreter, layout_.interp_modules,
-        dict({{"threading", module({{"_active", active}})}, {"asyncio.tasks", module(tasks())}}));
+        dict({{"threading", module({{"_active", active}})},
+              {"asyncio.tasks", module(tasks())},
+              {"greenlet", module({{"greenlet", greenlet_type()}})}}));
+    if (layout_.interp_gc >= 0) {
+      greenlet = suspended_greenlet();
+      const std::uint64_t list = fake.at(interpreter, layout_.interp_gc + kLists[1]);
+      append(list, module({}) - 16);
+      append(list, greenlet - 16);
+    }
     const int head = std::max(layout_.runtime_interpreters, 0);
     runtime = fake.space.allocate(room({head, layout_.runtime_finalizing,
                                         layout_.runtime_gil_holder, layout_.runtime_gil_locked}));
@@ -62,8 +73,11 @@ class PythonWorld {
   std::uint64_t contended = 0;      // the lock, an object
   std::uint64_t holder_values = 0;  // of the frame with the block: a local, the function, the lock
   std::vector<std::uint64_t> task_objects;
+  std::uint64_t greenlet = 0;  // where the version has it
+  std::uint64_t greenlet_state = 0;
 
  private:
+  static constexpr int kLists[] = {12, 36, 60, 100};  // of the collector's objects
   using Named = std::vector<std::pair<std::string, std::uint64_t>>;
 
   static std::size_t room(std::initializer_list<int> offsets) {
@@ -269,6 +283,28 @@ class PythonWorld {
       append(head, fake.at(object, layout_.task_node));
     }
     task_objects.push_back(object);
+    return object;
+  }
+  std::uint64_t greenlet_type() {
+    const std::uint64_t type = fake.type("greenlet.greenlet");
+    put(type, layout_.type_basic_size, std::uint64_t{40});
+    put(fake.type("gevent.Greenlet"), layout_.type_base, type);
+    return type;
+  }
+  std::uint64_t suspended_greenlet() {
+    const std::uint64_t outer = frame(code("serve", "/app.py", {}), {}, 0);
+    std::uint64_t at = frame(code("get", "/app.py", {}), {}, outer);
+    if (layout_.frame_object_frame < 0) {
+      put(at, layout_.object_type, fake.type("frame"));
+    } else {
+      const std::uint64_t object = fake.object("frame", 64);
+      put(object, layout_.frame_object_frame, at);
+      at = object;
+    }
+    const std::uint64_t object = fake.object("gevent.Greenlet", 96);
+    greenlet_state = fake.space.allocate(256);
+    put(object, 32, greenlet_state);
+    put(greenlet_state, 96, at);
     return object;
   }
   Named tasks() {

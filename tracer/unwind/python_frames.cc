@@ -13,6 +13,7 @@
 #include "tracer/kernel/procfs.h"
 #include "tracer/kernel/remote_memory.h"
 #include "tracer/unwind/python_awaited.h"
+#include "tracer/unwind/python_greenlets.h"
 #include "tracer/unwind/python_locks.h"
 #include "tracer/unwind/python_memory.h"
 #include "tracer/unwind/python_pages.h"
@@ -257,10 +258,34 @@ void read_tasks(const Look& look, PythonTasks& tasks, std::uint64_t interpreter,
   }
 }
 
+// Greenlets that are the same in two readings.
+void read_greenlets(const Look& look, std::uint64_t interpreter, std::span<const Subject> subjects,
+                    model::Interpreter& into) {
+  look.forget();
+  PythonGreenlets greenlets{look.objects, look.stacks, interpreter};
+  PythonGreenlets::All all = greenlets.read();
+  into.tasks_left_out += all.more;
+  if (!all.complete) into.note = "not all of its objects could be searched for greenlets";
+  if (all.greenlets.empty()) return;
+  look.forget();
+  PythonGreenlets later{look.objects, look.stacks, interpreter};
+  for (PythonGreenletState& state : all.greenlets) {
+    const auto again = later.read_at(state.address);
+    if (!again || *again != state) {
+      ++into.tasks_left_out;
+      continue;
+    }
+    // Nothing says which thread one belongs to where there are several.
+    if (subjects.size() == 1) state.task.tid = subjects.front().thread.tid;
+    into.tasks.push_back(std::move(state.task));
+  }
+}
+
 // "Task-2" before "Task-10".
 void sort_tasks(std::vector<model::PythonTask>& tasks) {
   std::ranges::stable_sort(tasks, {}, [](const model::PythonTask& task) {
-    return std::tuple{task.name.size(), task.name, task.coroutine};
+    const int line = task.frames.empty() ? 0 : task.frames.front().line;
+    return std::tuple{task.kind, task.name.size(), task.name, task.coroutine, line};
   });
 }
 
@@ -362,6 +387,7 @@ base::Result<PythonProcess> read_python(base::Pid pid,
   for (const std::uint64_t interpreter : interpreters) {
     PythonTasks tasks{objects, stacks};
     read_tasks(look, tasks, interpreter, subjects, result.interpreter);
+    read_greenlets(look, interpreter, subjects, result.interpreter);
   }
   sort_tasks(result.interpreter.tasks);
   pages.forget();

@@ -28,6 +28,7 @@ constexpr Published kPublished313[] = {
     {4, &PythonLayout::runtime_interpreters, kLargestInterpreter},
     {7, &PythonLayout::interp_next, kLargestInterpreter},
     {8, &PythonLayout::interp_threads, kLargestInterpreter},
+    {9, &PythonLayout::interp_gc, kLargestInterpreter},
     {10, &PythonLayout::interp_modules, kLargestInterpreter},
     {13, &PythonLayout::interp_gil, kLargestInterpreter},
     {20, &PythonLayout::thread_next, kLargestObject},
@@ -66,6 +67,7 @@ constexpr Published kPublished314[] = {
     {4, &PythonLayout::runtime_interpreters, kLargestInterpreter},
     {7, &PythonLayout::interp_next, kLargestInterpreter},
     {8, &PythonLayout::interp_threads, kLargestInterpreter},
+    {10, &PythonLayout::interp_gc, kLargestInterpreter},
     {11, &PythonLayout::interp_modules, kLargestInterpreter},
     {14, &PythonLayout::interp_gil, kLargestInterpreter},
     {23, &PythonLayout::thread_next, kLargestObject},
@@ -110,6 +112,7 @@ constexpr Published kPublished315[] = {
     {4, &PythonLayout::runtime_interpreters, kLargestInterpreter},
     {7, &PythonLayout::interp_next, kLargestInterpreter},
     {8, &PythonLayout::interp_threads, kLargestInterpreter},
+    {10, &PythonLayout::interp_gc, kLargestInterpreter},
     {11, &PythonLayout::interp_modules, kLargestInterpreter},
     {14, &PythonLayout::interp_gil, kLargestInterpreter},
     {23, &PythonLayout::thread_next, kLargestObject},
@@ -184,9 +187,9 @@ constexpr Expected kExpected315[] = {
 struct Inside {
   int size, first, last;
 };
-constexpr Inside kInside314[] = {{2, 3, 4},    {5, 6, 8},    {5, 11, 15},  {5, 17, 18},
+constexpr Inside kInside314[] = {{2, 3, 4},    {5, 6, 8},    {5, 10, 15},  {5, 17, 18},
                                  {21, 22, 29}, {30, 31, 36}, {38, 39, 47}, {82, 83, 85}};
-constexpr Inside kInside315[] = {{2, 3, 4},    {5, 6, 8},    {5, 11, 15},  {5, 17, 18},
+constexpr Inside kInside315[] = {{2, 3, 4},    {5, 6, 8},    {5, 10, 15},  {5, 17, 18},
                                  {21, 22, 36}, {38, 39, 44}, {46, 47, 55}, {98, 99, 101}};
 
 // How one version publishes.

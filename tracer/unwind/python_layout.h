@@ -65,6 +65,8 @@ struct PythonLayout {
   int handle_native = -1;  // of a _thread._ThreadHandle: what a join waits for is in there
   // Heads of the lists of tasks: those of one thread, and those whose thread is gone.
   int thread_tasks = -1, thread_current_task = -1, interp_tasks = -1;
+  int interp_gc = -1;           // 3.9+: the collector's data, with the heads of its lists
+  int frame_object_frame = -1;  // 3.11+: the frame that a frame object stands for
   int task_loop = -1, task_waiter = -1, task_coroutine = -1, task_name = -1;
   int task_node = -1;  // 3.14+
   // 3.14+: a thread that waits sleeps on a word of its own; so many bytes before it stands the
