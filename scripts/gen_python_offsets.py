@@ -167,7 +167,8 @@ def fields(v):
         ("function_code", off("PyFunctionObject", "func_code")),
         # No header shows these; the interpreter verifies the mirrors.
         ("lock_native", ABSENT if v >= (3, 14) else off("struct mirrored_lock", "native")),
-        ("lock_mutex", off("struct mirrored_lock", "native") if v >= (3, 14) else ABSENT),
+        # Later releases of 3.13 have it, too, in an object that is smaller for it.
+        ("lock_mutex", off("struct mirrored_lock", "native") if v >= (3, 13) else ABSENT),
         ("rlock_owner", ABSENT if py2 else off("struct mirrored_rlock", owner)),
         ("rlock_count", ABSENT if py2 else off("struct mirrored_rlock", count)),
         ("semlock_handle", off("struct mirrored_semlock", "handle")),
@@ -195,7 +196,7 @@ def fields(v):
     thread = "_PyThreadStateImpl"
     table += [
         ("descriptor_name", off("PyDescrObject", "d_name") if new_locks else ABSENT),
-        ("handle_native", "(long)sizeof(PyObject)" if new_locks else ABSENT),
+        ("handle_native", "(long)sizeof(PyObject)" if v >= (3, 13) else ABSENT),
         ("thread_tasks", off(thread, "asyncio_tasks_head") if new_locks else ABSENT),
         ("thread_current_task", off(thread, "asyncio_running_task") if new_locks else ABSENT),
         ("interp_tasks", off(interp, "asyncio_tasks_head") if new_locks else ABSENT),

@@ -70,16 +70,17 @@ else:
 expect('integer', digits, ident)
 def half(address):
     return struct.unpack('<i', ctypes.string_at(address, 4))[0]
-new_locks = layout['lock_mutex'] >= 0
-free, taken = (0, 1) if new_locks else (1, 0)
+new_locks = layout['lock_native'] < 0
+small_locks = new_locks or sys.version_info >= (3, 13) and type(threading.Lock()).__basicsize__ == 24
 def state(lock):
-    if new_locks:
-        return ord(ctypes.string_at(id(lock) + layout['lock_mutex'], 1))
+    plain = type(lock) is type(threading.Lock())
+    if new_locks or plain and small_locks:
+        return 1 - ord(ctypes.string_at(id(lock) + layout['lock_mutex'], 1))
     return half(word(id(lock) + layout['lock_native']))
 lock = threading.Lock()
-expect('free lock', state(lock), free)
+expect('free lock', state(lock), 1)
 lock.acquire()
-expect('locked lock', state(lock), taken)
+expect('locked lock', state(lock), 0)
 if new_locks:
     name = type(lock).__dict__['__exit__']
     expect('name of a method', word(id(name) + layout['descriptor_name']), id(name.__name__))
@@ -90,7 +91,7 @@ expect('name of a builtin method', ctypes.string_at(word(definition)), b'__exit_
 if layout['rlock_owner'] >= 0:
     lock = threading.RLock()
     lock.acquire(), lock.acquire()
-    expect('locked recursive lock', state(lock), taken)
+    expect('locked recursive lock', state(lock), 0)
     expect('owner of a recursive lock', word(id(lock) + layout['rlock_owner']), ident)
     again = 1 if new_locks else 0  # 3.14 counts from the second time on
     expect('count of a recursive lock', word(id(lock) + layout['rlock_count']) + again, 2)
@@ -167,11 +168,13 @@ def parking():
         lock.acquire()
     waiter = threading.Thread(target=sleep, daemon=True)
     waiter.start()
-    back = parked_back(waiter, id(lock) + layout['lock_mutex'], 1)
     joiner = threading.Thread(target=waiter.join, daemon=True)
     joiner.start()
-    handle = word(id(waiter._os_thread_handle) + layout['handle_native'])
-    expect('what a join waits for', parked_back(joiner, handle, 64), back)
+    handle = getattr(waiter, '_os_thread_handle', None) or waiter._handle
+    back = parked_back(joiner, word(id(handle) + layout['handle_native']), 64)
+    if type(lock).__basicsize__ == 24:
+        there = parked_back(waiter, id(lock) + layout['lock_mutex'], 1)
+        expect('what a thread waits for', there, back)
     lock.release()
     joiner.join()
     return back
@@ -219,8 +222,10 @@ async def main():
         'task_coroutine': where(task.get_coro() if hasattr(task, 'get_coro') else task._coro),
         'task_name': where(name) if hasattr(task, 'set_name') else -1}
     import asyncio.tasks as tasks
+    if sys.version_info >= (3, 13):
+        result.update(parked_back=parking())
     if sys.version_info >= (3, 14):
-        result.update(task_node=listed(task), parked_back=parking())
+        result.update(task_node=listed(task))
         task = tasks._PyTask(sleeper(future))
     print(json.dumps(result))
     known = getattr(tasks, '_scheduled_tasks', None)

@@ -90,8 +90,10 @@ void look_at_thread(const PythonObjects& objects, const PythonWorld& world, std:
   if (healthy && world.contended != 0) {
     const auto mutex = world.contended + static_cast<std::uint64_t>(objects.layout().lock_mutex);
     const auto which = std::ranges::find(world.states, state) - world.states.begin();
-    check(which == 1 ? held == std::vector{mutex} : held.empty());
-    check(which == 0 ? !wait : wait && wait->lock == mutex);
+    const bool holds = which == 1 && objects.layout().descriptor_name >= 0;
+    check(holds ? held == std::vector{mutex} : held.empty());
+    const bool has_lock = which == 2 || holds;
+    check(has_lock ? wait && wait->lock == mutex : !wait);
   }
   check(frames || !healthy);
   if (!frames) return;

@@ -13,7 +13,7 @@ namespace stucktrace::unwind {
 
 // A healthy interpreter of one version (3.6 to 3.15) in memory: two threads, one of which joins the
 // other, two tasks of asyncio, one of which awaits the other, and (from 3.9 on) a greenlet.
-// From 3.14 on the thread that is joined holds a lock, and a third one waits for that.
+// From 3.13 on a third thread waits for a lock, which (3.14) the one that is joined holds.
 class PythonWorld {
  public:
   explicit PythonWorld(int minor) : fake(3, minor), layout_(fake.layout) {
@@ -27,14 +27,17 @@ class PythonWorld {
     const std::uint64_t worker = instance("Thread");
     attributes(worker, {{"_name", fake.name("worker")},
                         {"_ident", number(7)},
-                        {"_tstate_lock", lock()},
-                        {"_os_thread_handle", handle()}});
+                        {layout_.minor < 13 ? "_tstate_lock" : "_other", lock()},
+                        {layout_.minor < 14 ? "_handle" : "_os_thread_handle", handle()}});
     const std::uint64_t main = thread(join(worker));
     if (layout_.parked_back < 0) {
       put(main, layout_.thread_next, thread(frame(code("run", "/lib/threading.py", {}), {}, 0)));
     } else {
       contended = lock();
-      const std::uint64_t holder = thread(hold(contended));
+      put(contended, layout_.lock_mutex, std::uint8_t{3});  // taken, and somebody waits
+      const bool holds = layout_.descriptor_name >= 0;
+      const std::uint64_t holder =
+          thread(holds ? hold(contended) : frame(code("run", "/lib/threading.py", {}), {}, 0));
       put(main, layout_.thread_next, holder);
       put(holder, layout_.thread_next, thread(take(contended)));
     }
@@ -68,7 +71,7 @@ class PythonWorld {
   FakePython fake;
   std::uint64_t interpreter = 0, runtime = 0;
   std::vector<std::uint64_t> states;  // of threads
-  // 3.14+. What the thread that joins sleeps on, and the one that waits for the lock.
+  // 3.13+. What the thread that joins sleeps on, and the one that waits for the lock.
   std::uint64_t futex = 0, lock_futex = 0;
   std::uint64_t contended = 0;      // the lock, an object
   std::uint64_t holder_values = 0;  // of the frame with the block: a local, the function, the lock
@@ -120,6 +123,8 @@ class PythonWorld {
   void attributes(std::uint64_t object, const Named& entries) { put(object, 24, dict(entries)); }
   std::uint64_t lock() {
     const std::uint64_t object = fake.object("_thread.lock", 40);
+    put(fake.type("_thread.lock"), layout_.type_basic_size,
+        std::uint64_t{layout_.lock_mutex < 0 ? 40U : 24U});
     put(object, 0, std::uint64_t{1});
     put(object, layout_.lock_native, fake.space.allocate(32));
     return object;
@@ -141,7 +146,6 @@ class PythonWorld {
   }
   // A frame inside of "with lock:", and one that waits at such a block.
   std::uint64_t hold(std::uint64_t object) {
-    put(object, layout_.lock_mutex, std::uint8_t{3});  // taken, and somebody waits
     const std::uint64_t exit = fake.object("method_descriptor", 64);
     put(exit, layout_.descriptor_name, fake.name("__exit__"));
     const std::uint64_t address = fake.space.allocate(512);
@@ -211,14 +215,12 @@ class PythonWorld {
     const std::uint64_t stack = fake.at(address, layout_.frame_locals) + 8 * locals;
     put(address, layout_.frame_value_stack, stack);
     const std::size_t on_stack = values.size() - locals;
-    if (layout_.minor >= 14) {
-      put(address, layout_.frame_stack_top, stack + 8 * on_stack);
-    } else if (layout_.has_interpreter_frames()) {
-      put(address, layout_.frame_stack_top, static_cast<std::int32_t>(values.size()));
-    } else if (layout_.minor == 10) {
+    if (layout_.minor == 10) {
       put(address, layout_.frame_stack_top, static_cast<std::int32_t>(on_stack));
-    } else {
+    } else if (layout_.minor < 10 || layout_.minor >= 14) {
       put(address, layout_.frame_stack_top, stack + 8 * on_stack);
+    } else {
+      put(address, layout_.frame_stack_top, static_cast<std::int32_t>(values.size()));
     }
   }
   std::uint64_t frame(std::uint64_t code_object, const std::vector<std::uint64_t>& locals,

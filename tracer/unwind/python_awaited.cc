@@ -49,6 +49,7 @@ bool is_step(const model::PythonFrame& frame) {
 
 std::uint64_t PythonAwaited::lock_word(std::uint64_t lock) const {
   const PythonLayout& layout = objects_.layout();
+  if (layout.lock_native < 0) return 0;
   if (!objects_.is_a(lock, layout.major < 3 ? "thread.lock" : "_thread.lock")) return 0;
   return read_word(objects_.memory(), lock + static_cast<std::uint64_t>(layout.lock_native));
 }
@@ -59,7 +60,8 @@ std::optional<bool> PythonAwaited::is_parked_for(std::uint64_t thread, std::uint
   // ThreadHandle: what a join waits for is one byte in it.
   constexpr std::uint64_t kHandleSize = 64;
   const auto& memory = objects_.memory();
-  const std::uint64_t handle = objects_.attribute(thread, "_os_thread_handle");
+  const bool old = layout.version() < 314;
+  const std::uint64_t handle = objects_.attribute(thread, old ? "_handle" : "_os_thread_handle");
   if (!objects_.is_a(handle, "_thread._ThreadHandle")) return false;
   const std::uint64_t native =
       read_word(memory, handle + static_cast<std::uint64_t>(layout.handle_native));
@@ -108,7 +110,7 @@ std::optional<PythonAwaitedEnd> PythonAwaited::process_end(std::uint64_t process
 }
 
 // The locks of all threads that count are taken one after the other; 3.13 does it in C, where it is
-// told only if one such thread is left. From 3.14 on the word that it sleeps on tells.
+// told by the word that it sleeps on; where that is not known, if one such thread is left.
 std::optional<PythonAwaitedEnd> PythonAwaited::at_exit(std::uint64_t interpreter,
                                                        const PythonLink& link,
                                                        std::uint64_t futex) {

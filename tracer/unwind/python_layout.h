@@ -45,7 +45,7 @@ struct PythonLayout {
   int builtin_definition = -1, builtin_self = -1;
   int method_function = -1, method_self = -1, function_code = -1;
   int lock_native = -1;  // the pointer to the sem_t, in recursive locks too
-  int lock_mutex = -1;   // 3.14+: the byte in its place
+  int lock_mutex = -1;   // 3.14+, and plain locks of later releases of 3.13: the byte in its place
   int rlock_owner = -1, rlock_count = -1;
   int semlock_handle = -1, semlock_owner = -1, semlock_count = -1, semlock_maximum = -1;
   // 3.11: begins a C frame of the interpreter. Later versions put an entry frame there.
@@ -60,16 +60,15 @@ struct PythonLayout {
   // on the stack; up to 3.13 the number of locals and values, negative while it runs; later again a
   // pointer behind the topmost value, null while it runs and calls nothing.
   int frame_stack_top = -1;
-  // 3.14+. A `with` block has the function on the stack, and the object above it.
-  int descriptor_name = -1;
-  int handle_native = -1;  // of a _thread._ThreadHandle: what a join waits for is in there
-  // Heads of the lists of tasks: those of one thread, and those whose thread is gone.
+  int descriptor_name = -1;  // 3.14+: a `with` block has the function on the stack, and the object
+  int handle_native = -1;    // 3.13+, of a _thread._ThreadHandle: what a join waits for is in there
+  // 3.14+. Heads of the lists of tasks: those of one thread, and those whose thread is gone.
   int thread_tasks = -1, thread_current_task = -1, interp_tasks = -1;
   int interp_gc = -1;           // 3.9+: the collector's data, with the heads of its lists
   int frame_object_frame = -1;  // 3.11+: the frame that a frame object stands for
   int task_loop = -1, task_waiter = -1, task_coroutine = -1, task_name = -1;
   int task_node = -1;  // 3.14+
-  // 3.14+: a thread that waits sleeps on a word of its own; so many bytes before it stands the
+  // 3.13+: a thread that waits sleeps on a word of its own; so many bytes before it stands the
   // address of the lock or event that it waits for.
   int parked_back = -1;
 

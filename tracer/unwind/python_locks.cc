@@ -151,12 +151,22 @@ std::vector<std::uint64_t> PythonLocks::values(std::uint64_t start, std::uint64_
 
 bool PythonLocks::is_taken(const PythonLock& lock) const {
   const base::RemoteAddr at{lock.state};
-  if (layout_.lock_mutex >= 0 && lock.kind != PythonLock::Kind::kShared) {
+  if (lock.has_mutex) {
     std::uint8_t bits = 0;
     return objects_.memory().read_value(at, bits) && (bits & 1) != 0;
   }
   std::uint32_t word = 1;  // sem_t: 0 = taken
   return objects_.memory().read_value(at, word) && word == 0;
+}
+
+// Of a plain or recursive lock. The later releases of 3.13 have a mutex in a plain one, which is as
+// large as it must be for that.
+bool PythonLocks::has_mutex(std::uint64_t object, bool plain) const {
+  if (layout_.lock_mutex < 0 || layout_.lock_native < 0) return layout_.lock_mutex >= 0;
+  constexpr std::uint64_t kSize = 24;
+  const auto& memory = objects_.memory();
+  const std::uint64_t type = read_word(memory, plus(object, layout_.object_type));
+  return plain && read_word(memory, plus(type, layout_.type_basic_size)) == kSize;
 }
 
 std::optional<PythonLock> PythonLocks::native_lock(std::uint64_t object,
@@ -170,10 +180,10 @@ std::optional<PythonLock> PythonLocks::native_lock(std::uint64_t object,
   if (!copy) return std::nullopt;
   PythonLock lock;
   lock.object = object;
-  const bool has_mutex = layout_.lock_mutex >= 0;
+  lock.has_mutex = !shared && has_mutex(object, plain);
   // From 3.14 on there are flags above the count.
-  lock.references = has_mutex ? copy->at<std::uint32_t>(0) : copy->word(0);
-  if (has_mutex && !shared) {
+  lock.references = layout_.version() >= 314 ? copy->at<std::uint32_t>(0) : copy->word(0);
+  if (lock.has_mutex) {
     lock.state = plus(object, layout_.lock_mutex);
   } else {
     lock.state = copy->word(shared ? layout_.semlock_handle : layout_.lock_native);
@@ -184,7 +194,7 @@ std::optional<PythonLock> PythonLocks::native_lock(std::uint64_t object,
   if (recursive) {
     lock.kind = Kind::kRecursive;
     // With a mutex the owner is that of a taken lock, and the count one less.
-    const bool taken = has_mutex ? is_taken(lock) : copy->word(layout_.rlock_count) != 0;
+    const bool taken = lock.has_mutex ? is_taken(lock) : copy->word(layout_.rlock_count) != 0;
     if (taken) lock.owner = copy->word(layout_.rlock_owner);
   } else if (shared) {
     // Of a semaphore for several nobody in particular is the holder.
@@ -340,14 +350,13 @@ std::optional<PythonLockWait> PythonLocks::awaited(std::span<const PythonLink> c
   const bool takes_lock = innermost->name == "acquire" || innermost->name == "__enter__" ||
                           innermost->name == "_acquire_restore";
   if (is_waiting_module(innermost->file) && !takes_lock) return std::nullopt;
-  // From 3.14 on each thread sleeps on a word of its own, beside the address of what it waits for.
+  // For a mutex each thread sleeps on a word of its own, beside the address of what it waits for.
   const std::uint64_t mutex =
       layout_.parked_back < 0
           ? 0
           : read_word(objects_.memory(), futex - static_cast<std::uint64_t>(layout_.parked_back));
   const auto is_awaited = [&](const PythonLock& lock) {
-    const bool parks = layout_.parked_back >= 0 && lock.kind != PythonLock::Kind::kShared;
-    return lock.state == (parks ? mutex : futex);
+    return lock.state == (lock.has_mutex ? mutex : futex);
   };
   std::optional<PythonLock> found;
   auto candidates = values(where->locals, where->local_count);

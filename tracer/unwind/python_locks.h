@@ -21,8 +21,9 @@ struct PythonLock {
     kRecursive,  // RLock: only its owner may release it
     kShared,     // SemLock with room for one
   } kind = Kind::kPlain;
+  bool has_mutex = false;  // 3.13+: and no sem_t
   std::uint64_t object = 0;
-  // Address of its state: of the sem_t, whose word the waiters sleep on, or of the mutex (3.14+).
+  // Address of its state: of the sem_t, whose word the waiters sleep on, or of the mutex.
   std::uint64_t state = 0;
   std::uint64_t owner = 0;  // pthread_self() of who holds it, where the object records that; else 0
   std::uint64_t references = 0;
@@ -70,6 +71,7 @@ class PythonLocks {
   std::vector<std::uint64_t> references(std::uint64_t start, std::uint64_t count) const;
   std::vector<std::uint64_t> values(std::uint64_t start, std::uint64_t count) const;
   bool is_taken(const PythonLock& lock) const;
+  bool has_mutex(std::uint64_t object, bool plain) const;
   std::optional<PythonLock> lock(std::uint64_t object, int depth = 0) const;
   std::optional<PythonLock> native_lock(std::uint64_t object, const std::string& type) const;
   std::optional<PythonLock> library_lock(std::uint64_t object, const std::string& type,

@@ -1,4 +1,4 @@
-// Locks and joins of 3.14 and later, where each thread that waits sleeps on a word of its own.
+// Locks and joins of 3.13 and later, where each thread that waits sleeps on a word of its own.
 #include <gtest/gtest.h>
 
 #include "tests/fuzz/python_world.h"
@@ -25,16 +25,19 @@ class PythonParking : public testing::TestWithParam<int> {
   PythonStacks stacks{objects};
   PythonLocks locks{objects};
 };
-INSTANTIATE_TEST_SUITE_P(Minor, PythonParking, testing::Values(14, 15));
+INSTANTIATE_TEST_SUITE_P(Minor, PythonParking, testing::Values(13, 14, 15));
 
-TEST_P(PythonParking, ABlockHoldsItsLockWhileThatIsTaken) {
+class PythonParking314 : public PythonParking {};
+INSTANTIATE_TEST_SUITE_P(Minor, PythonParking314, testing::Values(14, 15));
+
+TEST_P(PythonParking314, ABlockHoldsItsLockWhileThatIsTaken) {
   EXPECT_EQ(locks.held(chain(kHolds), 7), std::vector{mutex()});
   EXPECT_TRUE(locks.held(chain(kWaits), 7).empty());
   put(mutex(), std::uint8_t{0});
   EXPECT_TRUE(locks.held(chain(kHolds), 7).empty()) << "given back meanwhile";
 }
 
-TEST_P(PythonParking, WhatIsOnTheStackBesideAnotherFunctionIsNotHeld) {
+TEST_P(PythonParking314, WhatIsOnTheStackBesideAnotherFunctionIsNotHeld) {
   const std::uint64_t other = world.fake.object("method_descriptor", 64);
   put(other + static_cast<std::uint64_t>(world.fake.layout.descriptor_name),
       world.fake.name("acquire"));
@@ -52,7 +55,7 @@ TEST_P(PythonParking, TheWordBesideTheFutexTellsTheLock) {
   EXPECT_FALSE(locks.awaited(chain(kWaits), mutex())) << "nobody sleeps on the lock itself";
 }
 
-TEST_P(PythonParking, OnlyCountedReferencesAreThoseOfTheThreadItself) {
+TEST_P(PythonParking314, OnlyCountedReferencesAreThoseOfTheThreadItself) {
   const auto only_own = [&](std::uint32_t references) {
     put(world.contended, references);
     const auto wait = locks.awaited(chain(kHolds), world.lock_futex);
@@ -63,6 +66,27 @@ TEST_P(PythonParking, OnlyCountedReferencesAreThoseOfTheThreadItself) {
   put(world.holder_values + 16, world.contended | 1);  // the stack borrows it
   EXPECT_TRUE(only_own(1));
   EXPECT_FALSE(only_own(2));
+}
+
+TEST(PythonParking313, ALargerLockHasASemaphore) {
+  PythonWorld world{13};
+  const PythonLayout& layout = world.fake.layout;
+  const auto at = [](std::uint64_t address, int offset) {
+    return address + static_cast<std::uint64_t>(offset);
+  };
+  world.fake.space.put(at(world.fake.type("_thread.lock"), layout.type_basic_size),
+                       std::uint64_t{40});
+  const std::uint64_t semaphore = world.fake.space.allocate(32);
+  world.fake.space.put(at(world.contended, layout.lock_native), semaphore);
+  const PythonObjects objects{world.fake.space, layout};
+  const PythonStacks stacks{objects};
+  PythonLocks locks{objects};
+  const auto chain = stacks.chain(world.states.at(2));
+  ASSERT_TRUE(chain);
+  const auto wait = locks.awaited(*chain, semaphore);
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(wait->lock, semaphore);
+  EXPECT_FALSE(locks.awaited(*chain, world.lock_futex));
 }
 
 TEST_P(PythonParking, AJoinIsForTheThreadWhoseHandleIsBesideTheFutex) {
