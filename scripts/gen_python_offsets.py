@@ -6,8 +6,12 @@ against each one's headers, and lets each interpreter check the layouts that no 
 (dict key tables, module objects) on its own live objects.
 
   gen_python_offsets.py            print a table of what was found
-  gen_python_offsets.py --write    rewrite tracer/unwind/python_offsets.inc
+  gen_python_offsets.py --write    rewrite tracer/unwind/python_offsets.inc; versions that are not
+                                   found keep their rows
   gen_python_offsets.py --check    exit 1 if the file differs from any interpreter found here
+
+An interpreter elsewhere is named by --interpreter, with the folders of its Python.h and pyconfig.h
+(--interpreter PROGRAM,INCLUDE,INCLUDE); the program may be a script that runs it in another root.
 
 Layouts are those of x86-64 Linux, release builds with the GIL.
 """
@@ -16,9 +20,12 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
+
+from python_layout_checks import MEASURE, VERIFY
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "tracer" / "unwind" / "python_offsets.inc"
@@ -102,6 +109,7 @@ def fields(v):
         ("object_size", off("PyVarObject", "ob_size")),
         ("type_name", off("PyTypeObject", "tp_name")),
         ("type_flags", off("PyTypeObject", "tp_flags")),
+        ("type_basic_size", off("PyTypeObject", "tp_basicsize")),
         ("type_dict_offset", off("PyTypeObject", "tp_dictoffset")),
         ("type_shared_keys", ABSENT if py2 else off("PyHeapTypeObject", "ht_cached_keys")),
         ("tuple_items", off("PyTupleObject", "ob_item")),
@@ -143,6 +151,7 @@ def fields(v):
     ]
     # What a thread holds: open blocks of its frames, bound methods on their value stacks, locks.
     blocks = not new_frames
+    owner, count = ("mutex.thread", "mutex.level") if v >= (3, 14) else ("owner", "count")
     table += [
         ("frame_value_stack", off(frame, "f_valuestack") if blocks else ABSENT),
         ("frame_block_count", off(frame, "f_iblock") if blocks else ABSENT),
@@ -157,9 +166,11 @@ def fields(v):
         ("method_self", off("PyMethodObject", "im_self")),
         ("function_code", off("PyFunctionObject", "func_code")),
         # No header shows these; the interpreter verifies the mirrors.
-        ("lock_native", off("struct mirrored_lock", "native")),
-        ("rlock_owner", ABSENT if py2 else off("struct mirrored_rlock", "owner")),
-        ("rlock_count", ABSENT if py2 else off("struct mirrored_rlock", "count")),
+        ("lock_native", ABSENT if v >= (3, 14) else off("struct mirrored_lock", "native")),
+        # Later releases of 3.13 have it, too, in an object that is smaller for it.
+        ("lock_mutex", off("struct mirrored_lock", "native") if v >= (3, 13) else ABSENT),
+        ("rlock_owner", ABSENT if py2 else off("struct mirrored_rlock", owner)),
+        ("rlock_count", ABSENT if py2 else off("struct mirrored_rlock", count)),
         ("semlock_handle", off("struct mirrored_semlock", "handle")),
         ("semlock_owner", off("struct mirrored_semlock", "last_tid")),
         ("semlock_count", off("struct mirrored_semlock", "count")),
@@ -167,7 +178,7 @@ def fields(v):
     ]
     # Coroutines and what asyncio keeps its tasks in.
     generator = "PyGenObject"
-    top = "stacktop" if new_frames else "f_stackdepth" if v == (3, 10) else "f_stacktop"
+    top = "stackpointer" if v >= (3, 14) else "stacktop" if new_frames else "f_stackdepth" if v == (3, 10) else "f_stacktop"
     table += [
         ("frame_is_entry", off(frame, "is_entry") if v == (3, 11) else ABSENT),
         ("type_base", off("PyTypeObject", "tp_base")),
@@ -179,11 +190,30 @@ def fields(v):
         ("generator_qualname", ABSENT if py2 else off(generator, "gi_qualname")),
         ("frame_stack_top", off(frame, top)),
     ]
+    # 3.14: the bound method of a block is kept as a function and an object; locks are one byte;
+    # tasks are in a list of the thread that made them.
+    new_locks = v >= (3, 14)
+    thread = "_PyThreadStateImpl"
+    table += [
+        ("descriptor_name", off("PyDescrObject", "d_name") if new_locks else ABSENT),
+        ("handle_native", "(long)sizeof(PyObject)" if v >= (3, 13) else ABSENT),
+        ("thread_tasks", off(thread, "asyncio_tasks_head") if new_locks else ABSENT),
+        ("thread_current_task", off(thread, "asyncio_running_task") if new_locks else ABSENT),
+        ("interp_tasks", off(interp, "asyncio_tasks_head") if new_locks else ABSENT),
+    ]
+    # Greenlets are found among all objects that the collector knows, by interpreter from 3.9 on; each
+    # keeps the frame object that it was suspended in.
+    collects = v >= (3, 9)
+    table += [
+        ("interp_gc", off(interp, "gc") if collects else ABSENT),
+        ("frame_object_frame", off("PyFrameObject", "f_frame") if new_frames else ABSENT),
+    ]
     return table
 
 
-# Found by each interpreter in an object of its own: no header shows a task.
-MEASURED = ("task_loop", "task_waiter", "task_coroutine", "task_name")
+# Found by each interpreter in an object of its own: no header shows a task, nor what a thread
+# that sleeps for a lock of 3.14 has beside the word that it sleeps on.
+MEASURED = ("task_loop", "task_waiter", "task_coroutine", "task_name", "task_node", "parked_back")
 
 
 def program(v):
@@ -205,13 +235,21 @@ def program(v):
         includes += ['#include "internal/pycore_interp.h"', '#include "internal/pycore_runtime.h"']
     if v >= (3, 11):
         includes += ['#include "internal/pycore_frame.h"', '#include "internal/pycore_dict.h"']
+    if v >= (3, 14):
+        includes += [
+            '#include "internal/pycore_interpframe.h"',
+            '#include "internal/pycore_tstate.h"',
+        ]
     if v[0] == 2:
         includes.append('#include "longintrepr.h"')
+    rlock = "void* native; unsigned long owner, count;"
+    if v >= (3, 14):
+        rlock = "_PyRecursiveMutex mutex;"
     mirror = (
         "struct mirrored_keys { Py_ssize_t dk_refcnt; Py_ssize_t dk_size; void* dk_lookup;"
         " Py_ssize_t dk_usable; Py_ssize_t dk_nentries; char dk_indices[]; };"
         "\nstruct mirrored_lock { PyObject head; void* native; };"
-        "\nstruct mirrored_rlock { PyObject head; void* native; unsigned long owner, count; };"
+        f"\nstruct mirrored_rlock {{ PyObject head; {rlock} }};"
         "\nstruct mirrored_semlock { PyObject head; void* handle; unsigned long last_tid;"
         " int count, maxvalue, kind; };"
     )
@@ -221,144 +259,12 @@ def program(v):
     return "\n".join(includes + [mirror, "int main(void) {", body, "  return 0;", "}"])
 
 
-# Runs inside the interpreter under test (2.7 to 3.x): compares the offsets with live objects.
-VERIFY = r"""
-import ctypes, json, struct, sys, threading
-layout = json.loads(sys.argv[1])
-def word(address):
-    return struct.unpack('<Q', ctypes.string_at(address, 8))[0]
-def expect(what, have, want):
-    if have != want:
-        raise SystemExit('%s: %#x, expected %#x' % (what, have, want))
-expect('module dict', word(id(sys) + layout['module_dict']), id(vars(sys)))
-key = 'stucktrace' + sys.version[:3]
-value = object()
-table = {1: 2, key: value}
-class Sample(object):
-    pass
-first, second = Sample(), Sample()
-first.mark = second.mark = value
-def entries(owner, keys, values, general_ok=True):
-    if layout['keys_log2_bytes'] >= 0:
-        raw = ctypes.string_at(keys, layout['keys_indices'])
-        skip = 1 << ord(raw[layout['keys_log2_bytes']:layout['keys_log2_bytes'] + 1])
-        general = raw[layout['keys_kind']:layout['keys_kind'] + 1] == b'\0'
-    else:
-        size = word(keys + layout['keys_size'])
-        skip = size * (1 if size <= 0xff else 2 if size <= 0xffff else 4)
-        general = True
-    at = keys + layout['keys_indices'] + skip
-    width = 24 if general else 16
-    for index in range(word(keys + layout['keys_count'])):
-        name = word(at + index * width + width - 16)
-        held = word(values + 8 * index) if values else word(at + index * width + width - 8)
-        yield name, held
-if layout['dict_table'] >= 0:
-    at, mask = word(id(table) + layout['dict_table']), word(id(table) + layout['dict_mask'])
-    found = dict((word(at + 24 * i + 8), word(at + 24 * i + 16)) for i in range(mask + 1))
-    expect('2.x dict entry', found.get(id(key), 0), id(value))
-else:
-    found = dict(entries(table, word(id(table) + layout['dict_keys']),
-                         word(id(table) + layout['dict_values'])))
-    expect('dict entry', found.get(id(key), 0), id(value))
-    if sys.version_info < (3, 11):
-        shared = vars(second)
-        base = word(id(shared) + layout['dict_values'])
-        if base:
-            found = dict(entries(shared, word(id(shared) + layout['dict_keys']), base))
-            expect('split dict entry', list(found.values())[0], id(value))
-    else:
-        keys = word(id(Sample) + layout['type_shared_keys'])
-        if sys.version_info < (3, 12):
-            base = word(id(second) - 32)
-        elif sys.version_info < (3, 13):
-            base = word(id(second) - 24) + 1
-        else:
-            base = id(second) + 16
-        found = dict(entries(second, keys, base + layout['values_items']))
-        if id(value) not in found.values():
-            raise SystemExit('instance values not found')
-ident = threading.current_thread().ident
-digits = 0
-if not (layout['int_value'] >= 0 and type(ident) is int):
-    tag = word(id(ident) + layout['long_size'])
-    count = tag >> 3 if sys.version_info >= (3, 12) else tag
-    for index in range(count):
-        at = id(ident) + layout['long_digits'] + 4 * index
-        digits |= struct.unpack('<I', ctypes.string_at(at, 4))[0] << (30 * index)
-else:
-    digits = word(id(ident) + layout['int_value'])
-expect('integer', digits, ident)
-def half(address):
-    return struct.unpack('<i', ctypes.string_at(address, 4))[0]
-lock = threading.Lock()
-native = word(id(lock) + layout['lock_native'])
-expect('free lock', half(native), 1)
-lock.acquire()
-expect('locked lock', half(native), 0)
-exit = lock.__exit__
-expect('self of a builtin method', word(id(exit) + layout['builtin_self']), id(lock))
-definition = word(id(exit) + layout['builtin_definition'])
-expect('name of a builtin method', ctypes.string_at(word(definition)), b'__exit__')
-if layout['rlock_owner'] >= 0:
-    lock = threading.RLock()
-    lock.acquire(), lock.acquire()
-    native = word(id(lock) + layout['lock_native'])
-    expect('locked recursive lock', half(native), 0)
-    expect('owner of a recursive lock', word(id(lock) + layout['rlock_owner']), ident)
-    expect('count of a recursive lock', word(id(lock) + layout['rlock_count']), 2)
-import multiprocessing
-lock = multiprocessing.Lock()._semlock
-lock.acquire()
-expect('semaphore', word(id(lock) + layout['semlock_handle']), lock.handle)
-expect('owner of a semaphore', word(id(lock) + layout['semlock_owner']), ident)
-expect('count of a semaphore', half(id(lock) + layout['semlock_count']), 1)
-expect('maximum of a semaphore', half(id(lock) + layout['semlock_maximum']), 1)
-print('verified')
-"""
-
-# Runs inside the interpreter, 3.7 or later: prints where a task of asyncio keeps what it has.
-MEASURE = r"""
-import asyncio, ctypes, json, struct, weakref
-async def sleeper(future):
-    await future
-async def main():
-    loop = asyncio.get_event_loop()
-    future = loop.create_future()
-    task = loop.create_task(sleeper(future))
-    name = 'named for this'
-    if hasattr(task, 'set_name'):
-        task.set_name(name)
-    await asyncio.sleep(0)
-    size = type(task).__basicsize__ // 8
-    words = struct.unpack('<%dQ' % size, ctypes.string_at(id(task), 8 * size))
-    def where(value):
-        found = [8 * index for index, word in enumerate(words) if word == id(value)]
-        if len(found) != 1:
-            raise SystemExit('a task has %r at %s' % (value, found))
-        return found[0]
-    print(json.dumps({
-        'task_loop': where(loop), 'task_waiter': where(future),
-        'task_coroutine': where(task._coro),
-        'task_name': where(name) if hasattr(task, 'set_name') else -1}))
-    import asyncio.tasks as tasks
-    known = getattr(tasks, '_scheduled_tasks', None)
-    known = tasks._all_tasks if known is None else known
-    if type(known) is not weakref.WeakSet or task not in known or type(known.data) is not set:
-        raise SystemExit('tasks are kept in another way')
-    if tasks._current_tasks.get(loop) is None:
-        raise SystemExit('the current task is kept in another way')
-    future.set_result(None)
-    await task
-loop = asyncio.new_event_loop()
-loop.run_until_complete(main())
-loop.close()
-"""
-
-
-def interpreters():
+def interpreters(named):
     """(binary, include directories) of every interpreter with headers found on this machine."""
     found = []
+    for one in named:
+        binary, *includes = one.split(",")
+        found.append((pathlib.Path(binary), includes))
     versions = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv"))
     for home in sorted((versions / "versions").glob("*")):
         includes = sorted((home / "include").glob("python*"))
@@ -392,7 +298,7 @@ def measure(binary, includes, scratch):
     layout.update((name, -1) for name in MEASURED)
     if version >= (3, 7):
         measured = subprocess.run(
-            [binary, "-c", MEASURE], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [binary, "-c", MEASURE, json.dumps(layout)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         if measured.returncode != 0:
             raise SystemExit(f"{binary}: {measured.stderr.decode().strip()}")
@@ -403,6 +309,18 @@ def measure(binary, includes, scratch):
     if verify.returncode != 0:
         raise SystemExit(f"{binary}: {verify.stderr.decode().strip()}")
     return version, micro, layout
+
+
+def written():
+    """What the table holds."""
+    layouts = {}
+    for block in OUTPUT.read_text().split("{.")[1:]:
+        row = {
+            name: int(value)
+            for name, value in re.findall(r"(\w+) = (-?\d+)", block)
+        }
+        layouts[row.pop("major"), row.pop("minor")] = row
+    return layouts
 
 
 def render(layouts):
@@ -424,10 +342,17 @@ def main():
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--write", action="store_true", help="rewrite the table")
     group.add_argument("--check", action="store_true", help="compare the table with what is here")
+    parser.add_argument(
+        "--interpreter",
+        metavar="PROGRAM,INCLUDE...",
+        action="append",
+        default=[],
+        help="one more interpreter, and where its headers are",
+    )
     options = parser.parse_args()
     layouts, names = {}, {}
     with tempfile.TemporaryDirectory() as scratch:
-        for binary, includes in interpreters():
+        for binary, includes in interpreters(options.interpreter):
             version, micro, layout = measure(binary, includes, pathlib.Path(scratch))
             name = f"{version[0]}.{version[1]}.{micro}"
             if version in layouts and layouts[version] != layout:
@@ -437,7 +362,7 @@ def main():
         print("no interpreter with headers found", file=sys.stderr)
         return 0 if options.check else 1
     if options.write:
-        OUTPUT.write_text(render(layouts))
+        OUTPUT.write_text(render(written() | layouts))
         return 0
     if options.check:
         have = OUTPUT.read_text()
@@ -448,9 +373,9 @@ def main():
                 return 1
         return 0
     versions = sorted(layouts)
-    width = max(len(name) for name, _ in fields((3, 13)))
+    width = max(len(name) for name, _ in fields((3, 14)))
     print(" " * width, *(f"{names[v]:>8}" for v in versions))
-    for name in [name for name, _ in fields((3, 13))] + list(MEASURED):
+    for name in [name for name, _ in fields((3, 14))] + list(MEASURED):
         print(f"{name:<{width}}", *(f"{layouts[v][name]:>8}" for v in versions))
     return 0
 

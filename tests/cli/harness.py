@@ -42,7 +42,9 @@ def interpreters():
     """Every CPython of this machine that the birth case is promised for, by version."""
     found = {}
     candidates = sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/*/bin/python")))
-    for name in ("python3", "python2.7", "python3.11", "/usr/bin/python3"):
+    more = os.environ.get("STUCKTRACE_TEST_PYTHONS", "").split(":")
+    for name in ["python3", "python2.7", "python3.11", "/usr/bin/python3", "python3.14", "python3.15",
+                 *filter(None, more)]:
         path = shutil.which(name)
         if path:
             candidates.append(path)

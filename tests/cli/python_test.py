@@ -12,6 +12,16 @@ PATIENCE = 600
 WITHOUT_FINALIZING = ("2.7",)
 
 
+SYSTEM_PYTHON = "/usr/bin/python3"
+
+
+def has_gevent(python):
+    try:
+        return subprocess.run([python, "-c", "import gevent"], stderr=subprocess.DEVNULL).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
 def version_of(text):
     return tuple(int(part) for part in text.split("."))
 
@@ -53,6 +63,24 @@ async def main():
     await waiting
 loop = asyncio.new_event_loop()
 loop.run_until_complete(main())
+"""
+
+# Greenlets that wait for ever, but for one that keeps the hub from noticing.
+GEVENT = """
+import gevent, gevent.lock, gevent.queue
+def take(queue):
+    return queue.get()
+def twice(lock):
+    with lock:
+        lock.acquire()
+def rest():
+    gevent.sleep(5000)
+def main():
+    queue, lock = gevent.queue.Queue(), gevent.lock.Semaphore()
+    all = [gevent.spawn(take, queue) for _ in range(3)] + [gevent.spawn(twice, lock), gevent.spawn(rest)]
+    gevent.spawn_later(0.001, print, 'ready', flush=True)
+    gevent.joinall(all)
+main()
 """
 
 # Threads that make functions all the time, with names that tell their length, and wait in them; what
@@ -156,7 +184,9 @@ class Python(Case):
         self.assertEqual(child["interpreter"]["gil"], {"state": "free", "tid": None})
 
     def test_python_frames_stand_for_the_interpreters_own(self):
-        version = max(PYTHONS, key=version_of)
+        # Distributions strip theirs of the names of functions.
+        built = [version for version, path in PYTHONS.items() if "/.pyenv/" in path] or PYTHONS
+        version = max(built, key=version_of)
         with Background([PYTHONS[version], SEED, 200000, PATIENCE]) as parent:
             self.assertTrue(wait_until(lambda: stuck_child(parent.pid)))
             merged = stucktrace("explain", "--stacks", parent.pid).stdout
@@ -194,6 +224,27 @@ class Python(Case):
                     name = waiting["name"] if version_of(version) >= (3, 8) else "Task"
                     self.assertEqual(self.tasks["main"]["awaits"], name)
                     self.assertEqual(self.tasks["main"]["frames"][0]["line"], 10)
+
+    @unittest.skipUnless(has_gevent(SYSTEM_PYTHON), "no gevent in " + SYSTEM_PYTHON)
+    def test_a_hub_that_waits_and_where_its_greenlets_are(self):
+        with Background([SYSTEM_PYTHON, "-c", GEVENT], stdout=subprocess.PIPE) as process:
+            self.assertTrue(ready(process))
+
+            def look():
+                result = stucktrace("explain", "--json", "--stacks", process.pid)
+                tasks = report_of(result.stdout)["processes"][0]["interpreter"]["tasks"]
+                self.seen = sorted((task["kind"], task["coroutine"],
+                                    [frame["line"] for frame in task["frames"]
+                                     if frame["file"] == "<string>"])
+                                   for task in tasks)
+                return self.seen == sorted(
+                    [("greenlet", "take", [4])] * 3 + [("greenlet", "twice", [7]),
+                                                       ("greenlet", "rest", [9]),
+                                                       ("greenlet", "<module>", [14, 15])])
+            self.assertTrue(wait_until(look), self.seen)
+            text = stucktrace("explain", "--stacks", process.pid).stdout
+        self.assertIn("    the gevent hub of main thread waits; 6 greenlets are suspended\n", text)
+        self.assertIn("    3 greenlets (Greenlet) take: suspended", text)
 
     @unittest.skipUnless("3.13" in PYTHONS, "no Python 3.13")
     # Each look meets another state; what is read twice must be one function's.

@@ -3,13 +3,16 @@
 // frames and coroutines in a circle, objects of a wrong type), with a pointer to nothing, with a
 // length beyond all bounds. Every look must end within its limits and tell nothing it could not
 // read.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <span>
+#include <vector>
 
 #include "tests/fuzz/python_world.h"
 #include "tracer/unwind/python_awaited.h"
+#include "tracer/unwind/python_greenlets.h"
 #include "tracer/unwind/python_locks.h"
 #include "tracer/unwind/python_memory.h"
 #include "tracer/unwind/python_stack.h"
@@ -22,7 +25,7 @@ using namespace stucktrace;
 using namespace stucktrace::unwind;
 
 constexpr std::size_t kReads = 20'000;
-constexpr unsigned kVersions = 8;  // 3.6 to 3.13
+constexpr unsigned kVersions = 10;  // 3.6 to 3.15
 
 void check(bool holds) {
   if (!holds) std::abort();
@@ -70,7 +73,7 @@ void damage(PythonWorld& world, std::span<const std::uint8_t> input) {
   }
 }
 
-void look_at_thread(const PythonObjects& objects, std::uint64_t interpreter, std::uint64_t state,
+void look_at_thread(const PythonObjects& objects, const PythonWorld& world, std::uint64_t state,
                     bool healthy) {
   PythonStacks stacks{objects};
   PythonLocks locks{objects};
@@ -81,15 +84,24 @@ void look_at_thread(const PythonObjects& objects, std::uint64_t interpreter, std
   check(chain->size() <= kMaxPythonFrames);
   const auto frames = stacks.describe(*chain);
   stacks.deadline(*chain);
-  locks.held(*chain, 7);
+  const auto held = locks.held(*chain, 7);
   locks.awaited(*chain, 7);
+  const auto wait = locks.awaited(*chain, world.lock_futex);
+  if (healthy && world.contended != 0) {
+    const auto mutex = world.contended + static_cast<std::uint64_t>(objects.layout().lock_mutex);
+    const auto which = std::ranges::find(world.states, state) - world.states.begin();
+    const bool holds = which == 1 && objects.layout().descriptor_name >= 0;
+    check(holds ? held == std::vector{mutex} : held.empty());
+    const bool has_lock = which == 2 || holds;
+    check(has_lock ? wait && wait->lock == mutex : !wait);
+  }
   check(frames || !healthy);
   if (!frames) return;
   check(frames->size() == chain->size());
   for (const model::PythonFrame& frame : *frames) {
     check(!frame.function.empty() && frame.function.size() <= kMaxPythonText * 4);
   }
-  const auto end = awaited.find(interpreter, *chain, *frames);
+  const auto end = awaited.find(world.interpreter, *chain, *frames, world.futex);
   if (end) check((end->pthread != 0) != (end->pid != 0) && end->frame < frames->size());
   if (healthy && frames->size() > 1) check(end && end->pthread == 7 && end->object == "worker");
 }
@@ -108,7 +120,7 @@ void look(const PythonWorld& world, bool healthy) {
   for (const std::uint64_t interpreter : interpreters) {
     auto threads = list_python_threads(objects, mappings.images, interpreter);
     check(threads.size() <= kMaxPythonThreads);
-    if (healthy) check(threads.size() == 2);
+    if (healthy) check(threads.size() == world.states.size());
     python_gil_holder(objects, mappings.images, interpreter);
     match_python_threads(memory, threads, {{1, base::Tid{1}}});
     check(python_thread_names(objects, interpreter).size() <= kMaxPythonThreads);
@@ -118,9 +130,14 @@ void look(const PythonWorld& world, bool healthy) {
     check(all.tasks.size() <= kMaxPythonTasks);
     if (healthy) check(all.tasks.size() == world.task_objects.size());
     for (const PythonTaskState& state : all.tasks) check(!state.task.frames.empty());
+    PythonGreenlets greenlets{objects, stacks, interpreter};
+    const auto suspended = greenlets.read();
+    check(suspended.greenlets.size() <= kMaxPythonTasks);
+    if (healthy) check(suspended.greenlets.size() == (world.greenlet != 0 ? 1U : 0U));
+    for (const PythonGreenletState& state : suspended.greenlets) check(!state.task.frames.empty());
   }
   for (const std::uint64_t state : world.states) {
-    look_at_thread(objects, world.interpreter, state, healthy);
+    look_at_thread(objects, world, state, healthy);
   }
   PythonStacks stacks{objects};
   PythonTasks tasks{objects, stacks};

@@ -7,8 +7,8 @@ namespace {
 
 using unwind::PythonThread;
 
-bool holds(const PythonThread& thread, base::RemoteAddr futex) {
-  return std::ranges::find(thread.held_locks, futex.value()) != thread.held_locks.end();
+bool holds(const PythonThread& thread, std::uint64_t lock) {
+  return std::ranges::find(thread.held_locks, lock) != thread.held_locks.end();
 }
 
 class Owners {
@@ -27,12 +27,12 @@ class Owners {
       set_alive(on, only(holders_of_shared(on.futex)));
     } else if (wait.owner != 0) {
       set_recorded(process, wait.owner, on);
-    } else if (const auto holders = holders_of_private(process, on.address); !holders.empty()) {
+    } else if (const auto holders = holders_of_private(process, wait.lock); !holders.empty()) {
       set_alive(on, only(holders));
     } else if (wait.only_own_references) {
       set_alive(on, thread.tid);
     } else if (process.threads.size() == 1) {
-      set_vanished(on, holder_in_parent(process, on.address));
+      set_vanished(on, holder_in_parent(process, wait.lock));
     }
   }
 
@@ -86,12 +86,12 @@ class Owners {
   }
 
   std::vector<base::Tid> holders_of_private(const model::Process& process,
-                                            base::RemoteAddr futex) const {
+                                            std::uint64_t lock) const {
     std::vector<base::Tid> holders;
     for (const model::Process* other : processes_) {
       if (other->pid != process.pid && other->address_space != process.address_space) continue;
       for (const PythonThread& thread : threads(other->pid)) {
-        if (thread.tid && holds(thread, futex)) holders.push_back(thread.tid);
+        if (thread.tid && holds(thread, lock)) holders.push_back(thread.tid);
       }
     }
     return holders;
@@ -112,12 +112,12 @@ class Owners {
 
   // Who held the lock at the fork has it still, and there is no copy of it here.
   std::optional<base::Tid> holder_in_parent(const model::Process& process,
-                                            base::RemoteAddr futex) const {
+                                            std::uint64_t lock) const {
     const model::Process* parent = copied_from(process);
     if (parent == nullptr) return std::nullopt;
     std::vector<base::Tid> holders;
     for (const PythonThread& thread : threads(parent->pid)) {
-      if (!thread.tid || !holds(thread, futex)) continue;
+      if (!thread.tid || !holds(thread, lock)) continue;
       // The one thread that did fork lives on here, under the same pthread_self().
       if (find_ident(process.pid, thread.pthread) != nullptr) return std::nullopt;
       holders.push_back(thread.tid);

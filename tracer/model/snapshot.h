@@ -173,6 +173,9 @@ struct PythonTask {
   std::string awaits;               // "Future", "Task-3", "gather of 2"; "" it could run
   base::Tid tid;                    // the thread that runs its event loop; 0 none does
   bool current = false;             // the loop is in it now, not between tasks
+  // Of a greenlet that is suspended: `name` is its type's, `coroutine` the function it runs, and
+  // what it waits for is not known.
+  enum class Kind : std::uint8_t { kTask, kGreenlet } kind = Kind::kTask;
   bool operator==(const PythonTask&) const = default;
 };
 

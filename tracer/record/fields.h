@@ -52,6 +52,11 @@ struct EnumRange<model::OnChildren::Which> {
   static constexpr auto kFallback = model::OnChildren::Which::kAny;
 };
 template <>
+struct EnumRange<model::PythonTask::Kind> {
+  static constexpr auto kLast = model::PythonTask::Kind::kGreenlet;
+  static constexpr auto kFallback = model::PythonTask::Kind::kTask;
+};
+template <>
 struct EnumRange<model::OnFutex::Role> {
   static constexpr auto kLast = model::OnFutex::Role::kMonitor;
   static constexpr auto kFallback = model::OnFutex::Role::kUnknown;

@@ -154,6 +154,7 @@ struct Fields<model::PythonTask> {
     archive(4, task.awaits);
     archive(5, task.tid);
     archive(6, task.current);
+    archive(7, task.kind);
   }
 };
 

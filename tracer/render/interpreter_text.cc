@@ -43,7 +43,12 @@ std::vector<std::string> frame_lines(const model::PythonTask& task) {
   return lines;
 }
 
+bool is_greenlet(const model::PythonTask& task) {
+  return task.kind == model::PythonTask::Kind::kGreenlet;
+}
+
 std::string what(const model::PythonTask& task) {
+  if (is_greenlet(task)) return "suspended";
   if (task.current) return "is running";
   if (task.awaits.empty()) return "could run";
   return "awaits " + terminal_text(task.awaits, 80);
@@ -55,10 +60,17 @@ struct TaskGroup {
   std::vector<std::string> lines;
 };
 
-// "Task-3 serve: awaits Future", "212 tasks (Task-3, Task-4, …) serve: awaits Future".
+// "Task-3 serve: awaits Future", "212 tasks (Task-3, Task-4, …) serve: awaits Future",
+// "3 greenlets (Greenlet) serve: suspended".
 std::string group_text(const TaskGroup& group) {
   const model::PythonTask& first = *group.tasks.front();
   const std::string coroutine = terminal_text(first.coroutine, 80);
+  if (is_greenlet(first)) {
+    const std::string type = terminal_text(first.name, 80);
+    const std::string some =
+        group.tasks.size() == 1 ? "greenlet" : fmt::format("{} greenlets", group.tasks.size());
+    return fmt::format("{} ({}) {}: {}", some, type, coroutine, what(first));
+  }
   if (group.tasks.size() == 1) {
     const std::string name = terminal_text(first.name, 80);
     return fmt::format("{}{}: {}", name.empty() ? "" : name + " ", coroutine, what(first));
@@ -80,11 +92,35 @@ bool alike(const TaskGroup& group, const model::PythonTask& task,
   const bool same_wait = first.awaits == task.awaits ||
                          (!first.awaits.empty() && !task.awaits.empty() &&
                           first.awaits.starts_with("Task-") && task.awaits.starts_with("Task-"));
-  return first.coroutine == task.coroutine && first.current == task.current && same_wait &&
-         group.lines == lines;
+  const bool same_kind = first.kind == task.kind && (!is_greenlet(task) || first.name == task.name);
+  return same_kind && first.coroutine == task.coroutine && first.current == task.current &&
+         same_wait && group.lines == lines;
+}
+
+// gevent's hub is a Python function that goes round in C.
+bool runs_hub(const model::Thread& thread) {
+  return std::ranges::any_of(thread.python, [](const model::PythonFrame& frame) {
+    return frame.function == "run" && frame.file.ends_with("gevent/hub.py");
+  });
+}
+
+void write_hubs(const model::Process& process, const model::Interpreter& interpreter, Page& page) {
+  const auto greenlets = std::ranges::count_if(interpreter.tasks, is_greenlet);
+  if (greenlets == 0) return;
+  std::string text;
+  for (const model::Thread& thread : process.threads) {
+    if (!runs_hub(thread)) continue;
+    const bool runs = thread.wait.kind == model::WaitKind::kRunning;
+    text += fmt::format("the gevent hub of {} {}; ", thread_label({&process, &thread}),
+                        runs ? "runs" : "waits");
+  }
+  text += greenlets == 1 ? "1 greenlet is suspended"
+                         : fmt::format("{} greenlets are suspended", greenlets);
+  page.paragraph(text, "    ", "      ");
 }
 
 void write_tasks(const model::Process& process, const model::Interpreter& interpreter, Page& page) {
+  write_hubs(process, interpreter, page);
   std::vector<TaskGroup> groups;
   for (const model::PythonTask& task : interpreter.tasks) {
     auto lines = frame_lines(task);
@@ -99,12 +135,15 @@ void write_tasks(const model::Process& process, const model::Interpreter& interp
   for (const TaskGroup& group : groups) {
     std::string text = group_text(group);
     const base::Tid tid = group.tasks.front()->tid;
-    if (tid) text += fmt::format(" (loop of {})", thread_text(process, tid));
+    const bool of_loop = tid && !is_greenlet(*group.tasks.front());
+    if (of_loop) text += fmt::format(" (loop of {})", thread_text(process, tid));
     page.paragraph(text, "    ", "      ");
     for (const std::string& line : group.lines) page.line("      " + line, Style::kDim);
   }
   if (interpreter.tasks_left_out > 0) {
-    page.line(fmt::format("    {} more tasks, not read or changing", interpreter.tasks_left_out));
+    const bool greenlets = std::ranges::any_of(interpreter.tasks, is_greenlet);
+    page.line(fmt::format("    {} more {}, not read or changing", interpreter.tasks_left_out,
+                          greenlets ? "tasks or greenlets" : "tasks"));
   }
 }
 

@@ -196,7 +196,9 @@ Json interpreter_json(const std::optional<model::Interpreter>& interpreter) {
   if (!interpreter) return nullptr;
   Json tasks = Json::array();
   for (const model::PythonTask& task : interpreter->tasks) {
-    tasks.push_back({{"name", task.name},
+    const bool greenlet = task.kind == model::PythonTask::Kind::kGreenlet;
+    tasks.push_back({{"kind", greenlet ? "greenlet" : "task"},
+                     {"name", task.name},
                      {"coroutine", task.coroutine},
                      {"tid", maybe_number(task.tid)},
                      {"current", task.current},

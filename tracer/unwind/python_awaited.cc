@@ -29,6 +29,7 @@ constexpr std::array kSteps{
     Place{"wait", "/multiprocessing/forking.py"},
     Place{"_try_wait", "/subprocess.py"},
     Place{"_wait", "/subprocess.py"},
+    Place{"_wait_pidfd", "/subprocess.py"},  // 3.15
     Place{"_eintr_retry_call", "/subprocess.py"},
 };
 constexpr Place kThreadJoin{"join", "/threading.py"};
@@ -48,11 +49,30 @@ bool is_step(const model::PythonFrame& frame) {
 
 std::uint64_t PythonAwaited::lock_word(std::uint64_t lock) const {
   const PythonLayout& layout = objects_.layout();
+  if (layout.lock_native < 0) return 0;
   if (!objects_.is_a(lock, layout.major < 3 ? "thread.lock" : "_thread.lock")) return 0;
   return read_word(objects_.memory(), lock + static_cast<std::uint64_t>(layout.lock_native));
 }
 
-std::optional<PythonAwaitedEnd> PythonAwaited::thread_end(std::uint64_t thread) const {
+std::optional<bool> PythonAwaited::is_parked_for(std::uint64_t thread, std::uint64_t futex) const {
+  const PythonLayout& layout = objects_.layout();
+  if (layout.parked_back < 0 || futex == 0) return std::nullopt;
+  // ThreadHandle: what a join waits for is one byte in it.
+  constexpr std::uint64_t kHandleSize = 64;
+  const auto& memory = objects_.memory();
+  const bool old = layout.version() < 314;
+  const std::uint64_t handle = objects_.attribute(thread, old ? "_handle" : "_os_thread_handle");
+  if (!objects_.is_a(handle, "_thread._ThreadHandle")) return false;
+  const std::uint64_t native =
+      read_word(memory, handle + static_cast<std::uint64_t>(layout.handle_native));
+  std::uint64_t parked = 0;
+  const base::RemoteAddr at{futex - static_cast<std::uint64_t>(layout.parked_back)};
+  if (native == 0 || !memory.read_value(at, parked)) return false;
+  return parked >= native && parked - native < kHandleSize;
+}
+
+std::optional<PythonAwaitedEnd> PythonAwaited::thread_end(std::uint64_t thread,
+                                                          std::uint64_t futex) const {
   if (!objects_.is_kind_of(thread, "Thread")) return std::nullopt;
   const bool old = objects_.layout().major < 3;
   const auto ident =
@@ -65,6 +85,10 @@ std::optional<PythonAwaitedEnd> PythonAwaited::thread_end(std::uint64_t thread) 
   end.futex = lock_word(objects_.attribute(thread, "_tstate_lock"));  // 3.4 to 3.12
   // Without it nothing ties what the thread sleeps on to this join.
   if (!old && objects_.layout().version() < 313 && end.futex == 0) return std::nullopt;
+  if (const auto parked = is_parked_for(thread, futex)) {
+    if (!*parked) return std::nullopt;
+    end.futex = futex;
+  }
   return end;
 }
 
@@ -86,9 +110,10 @@ std::optional<PythonAwaitedEnd> PythonAwaited::process_end(std::uint64_t process
 }
 
 // The locks of all threads that count are taken one after the other; 3.13 does it in C, where it is
-// told only if one such thread is left.
+// told by the word that it sleeps on; where that is not known, if one such thread is left.
 std::optional<PythonAwaitedEnd> PythonAwaited::at_exit(std::uint64_t interpreter,
-                                                       const PythonLink& link) {
+                                                       const PythonLink& link,
+                                                       std::uint64_t futex) {
   const std::uint64_t active =
       objects_.item(python_module(objects_, interpreter, "threading"), "_active");
   const bool in_c = objects_.layout().version() >= 313;
@@ -97,11 +122,13 @@ std::optional<PythonAwaitedEnd> PythonAwaited::at_exit(std::uint64_t interpreter
   std::optional<PythonAwaitedEnd> found;
   std::size_t matches = 0;
   objects_.each_item(active, [&](std::uint64_t, std::uint64_t thread) {
-    const bool counts = in_c ? objects_.truth(objects_.attribute(thread, "_daemonic")) == false &&
-                                   !objects_.is_kind_of(thread, "_MainThread")
-                             : objects_.attribute(thread, "_tstate_lock") == lock;
+    const bool counts =
+        in_c ? is_parked_for(thread, futex).value_or(true) &&
+                   objects_.truth(objects_.attribute(thread, "_daemonic")) == false &&
+                   !objects_.is_kind_of(thread, "_MainThread")
+             : objects_.attribute(thread, "_tstate_lock") == lock;
     if (!counts) return true;
-    found = thread_end(thread);
+    found = thread_end(thread, futex);
     return ++matches < 2;
   });
   return matches == 1 ? found : std::nullopt;
@@ -109,7 +136,8 @@ std::optional<PythonAwaitedEnd> PythonAwaited::at_exit(std::uint64_t interpreter
 
 std::optional<PythonAwaitedEnd> PythonAwaited::find(std::uint64_t interpreter,
                                                     std::span<const PythonLink> chain,
-                                                    std::span<const model::PythonFrame> frames) {
+                                                    std::span<const model::PythonFrame> frames,
+                                                    std::uint64_t futex) {
   std::size_t at = 0;
   const std::size_t count = std::min(chain.size(), frames.size());
   std::uint64_t waiter = 0;  // 2.7: the lock that a condition sleeps on
@@ -127,13 +155,13 @@ std::optional<PythonAwaitedEnd> PythonAwaited::find(std::uint64_t interpreter,
   if (is(frames[at], kThreadJoin)) {
     // Up to 3.12 join() itself sleeps in nothing but what stands further in.
     if (at == 0 && objects_.layout().version() < 313) return std::nullopt;
-    end = thread_end(stacks_.local(chain[at], "self"));
+    end = thread_end(stacks_.local(chain[at], "self"), futex);
     if (end && objects_.layout().major < 3) {
       if (waiter == 0) return std::nullopt;
       end->futex = waiter;
     }
   } else if (is(frames[at], kShutdown) && at == 0) {
-    end = at_exit(interpreter, chain[at]);
+    end = at_exit(interpreter, chain[at], futex);
   } else if (is(frames[at], kProcessJoin)) {
     end = process_end(stacks_.local(chain[at], "self"));
   } else if (is(frames[at], kPopenWait)) {

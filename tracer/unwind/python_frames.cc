@@ -13,6 +13,7 @@
 #include "tracer/kernel/procfs.h"
 #include "tracer/kernel/remote_memory.h"
 #include "tracer/unwind/python_awaited.h"
+#include "tracer/unwind/python_greenlets.h"
 #include "tracer/unwind/python_locks.h"
 #include "tracer/unwind/python_memory.h"
 #include "tracer/unwind/python_pages.h"
@@ -113,9 +114,9 @@ std::optional<Reading> read_once(const Look& look, const Subject& subject) {
   auto frames = look.stacks.describe(*chain);
   if (!frames) return std::nullopt;
   reading.deadline = look.stacks.deadline(*chain);
-  if (!look.layout.frames_only) {
-    reading.awaited_end = look.awaited.find(subject.interpreter, *chain, *frames);
-  }
+  const auto wait = look.futex_waits.find(subject.thread.tid);
+  const std::uint64_t futex = wait == look.futex_waits.end() ? 0 : wait->second;
+  reading.awaited_end = look.awaited.find(subject.interpreter, *chain, *frames, futex);
   reading.chain = std::move(*chain);
   reading.frames = std::move(*frames);
   return reading;
@@ -128,7 +129,6 @@ void accept(const Look& look, Reading& reading, PythonThread& thread) {
 }
 
 void read_locks(const Look& look, const PythonThread& thread, Reading& reading) {
-  if (look.layout.frames_only) return;
   reading.held_locks = look.locks.held(reading.chain, thread.pthread);
   const auto wait = look.futex_waits.find(thread.tid);
   if (wait == look.futex_waits.end()) return;
@@ -258,10 +258,34 @@ void read_tasks(const Look& look, PythonTasks& tasks, std::uint64_t interpreter,
   }
 }
 
+// Greenlets that are the same in two readings.
+void read_greenlets(const Look& look, std::uint64_t interpreter, std::span<const Subject> subjects,
+                    model::Interpreter& into) {
+  look.forget();
+  PythonGreenlets greenlets{look.objects, look.stacks, interpreter};
+  PythonGreenlets::All all = greenlets.read();
+  into.tasks_left_out += all.more;
+  if (!all.complete) into.note = "not all of its objects could be searched for greenlets";
+  if (all.greenlets.empty()) return;
+  look.forget();
+  PythonGreenlets later{look.objects, look.stacks, interpreter};
+  for (PythonGreenletState& state : all.greenlets) {
+    const auto again = later.read_at(state.address);
+    if (!again || *again != state) {
+      ++into.tasks_left_out;
+      continue;
+    }
+    // Nothing says which thread one belongs to where there are several.
+    if (subjects.size() == 1) state.task.tid = subjects.front().thread.tid;
+    into.tasks.push_back(std::move(state.task));
+  }
+}
+
 // "Task-2" before "Task-10".
 void sort_tasks(std::vector<model::PythonTask>& tasks) {
   std::ranges::stable_sort(tasks, {}, [](const model::PythonTask& task) {
-    return std::tuple{task.name.size(), task.name, task.coroutine};
+    const int line = task.frames.empty() ? 0 : task.frames.front().line;
+    return std::tuple{task.kind, task.name.size(), task.name, task.coroutine, line};
   });
 }
 
@@ -329,11 +353,6 @@ base::Result<PythonProcess> read_python(base::Pid pid,
   } else {
     result.interpreter.finalizing = model::unknown("this version does not record it");
   }
-  if (build->layout.frames_only) {
-    result.interpreter.note =
-        fmt::format("of CPython {}.{} only frames are read, no locks, names of threads or tasks",
-                    build->layout.major, build->layout.minor);
-  }
   PythonStacks stacks{objects};
   PythonLocks locks{objects};
   PythonAwaited awaited{objects, stacks};
@@ -343,8 +362,7 @@ base::Result<PythonProcess> read_python(base::Pid pid,
   for (const std::uint64_t interpreter : interpreters) {
     const auto states = list_python_threads(objects, images, interpreter);
     const auto matched = match_python_threads(memory, states, live);
-    const auto names = build->layout.frames_only ? std::map<std::uint64_t, std::string>{}
-                                                 : python_thread_names(objects, interpreter);
+    const auto names = python_thread_names(objects, interpreter);
     for (std::size_t index = 0; index < states.size(); ++index) {
       if (!matched[index]) continue;
       Subject subject;
@@ -369,6 +387,7 @@ base::Result<PythonProcess> read_python(base::Pid pid,
   for (const std::uint64_t interpreter : interpreters) {
     PythonTasks tasks{objects, stacks};
     read_tasks(look, tasks, interpreter, subjects, result.interpreter);
+    read_greenlets(look, interpreter, subjects, result.interpreter);
   }
   sort_tasks(result.interpreter.tasks);
   pages.forget();

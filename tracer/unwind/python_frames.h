@@ -18,6 +18,7 @@ namespace stucktrace::unwind {
 // A thread that sleeps for a lock object: threading.Lock, RLock, or a lock of multiprocessing.
 struct PythonLockWait {
   std::uint64_t futex = 0;  // the word it sleeps on
+  std::uint64_t lock = 0;   // which lock it is, as in PythonThread::held_locks
   // pthread_self() of the owner, where the lock records one (RLock); 0 = not known. It may be that
   // of no thread: a lock of before a fork.
   std::uint64_t owner = 0;
@@ -46,8 +47,9 @@ struct PythonThread {
   // negative = passed.
   std::optional<base::Nanoseconds> deadline_in;
   bool holds_gil = false;
-  // Both only of a thread that slept all the while. Futex words of the locks it holds, as far as
-  // open `with` blocks prove it; the lock it waits for.
+  // Both only of a thread that slept all the while. The locks it holds, as far as open `with`
+  // blocks prove it, each by the address of its state: that is the futex word its waiters sleep on,
+  // up to 3.13 and for locks of multiprocessing. The lock it waits for.
   std::vector<std::uint64_t> held_locks;
   std::optional<PythonLockWait> lock_wait;
   std::optional<PythonAwaitedEnd> awaited_end;

@@ -64,6 +64,11 @@ std::string_view base_name(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
 }
 
+bool may_have_data(std::string_view name) {
+  static constexpr std::array<std::string_view, 3> kNames = {"libpython", "python", "_asyncio."};
+  return std::ranges::any_of(kNames, [&](auto start) { return name.starts_with(start); });
+}
+
 struct Wanted {
   std::string_view name;
   std::uint64_t PythonImage::* field;
@@ -96,6 +101,7 @@ PythonImage read_python_image(const ElfFile& file, std::string path, std::uint64
   if (image.runtime == 0) {
     if (const auto address = file.section_address(".PyRuntime")) image.runtime = bias + *address;
   }
+  if (const auto address = file.section_address(".AsyncioDebug")) image.asyncio = bias + *address;
   constexpr std::uint64_t kMostData = 64u << 20;
   for (const ElfFile::Segment& segment : file.segments()) {
     if (!segment.writable) continue;
@@ -122,13 +128,14 @@ base::Result<PythonMappings> find_python_images(const kernel::Procfs& procfs, ba
              other->device_minor == entry.device_minor;
     });
     const bool is_executable = has_executable && executable.st_ino == entry.inode;
-    if (known || (!is_executable && !base_name(entry.path).starts_with("libpython"))) continue;
+    if (known || (!is_executable && !may_have_data(base_name(entry.path)))) continue;
     if (is_executable) {
       files.insert(files.begin(), &entry);
     } else {
       files.push_back(&entry);
     }
   }
+  std::uint64_t asyncio = 0;
   for (const kernel::MapEntry* entry : files) {
     const bool is_executable = has_executable && executable.st_ino == entry->inode;
     base::UniqueFd fd = open_mapped(procfs, pid, *entry, is_executable);
@@ -137,8 +144,10 @@ base::Result<PythonMappings> find_python_images(const kernel::Procfs& procfs, ba
     const auto bias = file ? load_bias(*file, *entry) : std::nullopt;
     if (!bias) continue;
     PythonImage image = read_python_image(*file, entry->path, *bias);
+    if (image.asyncio != 0) asyncio = image.asyncio;
     if (image.is_interpreter()) result.images.push_back(std::move(image));
   }
+  for (PythonImage& image : result.images) image.asyncio = asyncio;
   return result;
 }
 

@@ -28,6 +28,8 @@ struct PythonImage {
   std::uint64_t interpreters_fn = 0;  // PyInterpreterState_Head
   std::uint64_t finalizing = 0;       // _Py_Finalizing (3.6)
   std::uint64_t version = 0;          // Py_Version (3.11+)
+  // What asyncio publishes about itself (3.14+), in whatever file it is: the same in every image.
+  std::uint64_t asyncio = 0;
   std::size_t unicode_width = 4;      // 2.7: of a Py_UNICODE
   std::vector<PythonRange> writable;  // .data, .bss and what lies between
 
@@ -39,9 +41,10 @@ struct PythonMappings {
   std::vector<PythonRange> heap;  // private writable memory outside files
 };
 
-// The executable and every libpython mapping that names interpreter state, executable first (a
-// program may hold the one true copy of a library's variable, ld.so copy relocation). No image: not
-// a CPython process. Errors: those of /proc/PID/maps.
+// The executable and every mapping of a "libpython" or "python" (which ld.so may have been told to
+// run) that names interpreter state, executable first (a program may hold the one true copy of a
+// library's variable, ld.so copy relocation). No image: not a CPython process. Errors: those of
+// /proc/PID/maps.
 base::Result<PythonMappings> find_python_images(const kernel::Procfs& procfs, base::Pid pid);
 
 // The symbols of one file mapped with load bias `bias`. Separate for tests.

@@ -27,7 +27,8 @@ struct PythonLayout {
   int code_variables = -1;
   int code_instructions = -1;  // the bytes themselves (3.11+), else a bytes object
   int object_type = -1, object_size = -1;
-  int type_name = -1, type_flags = -1, type_dict_offset = -1, type_shared_keys = -1;
+  int type_name = -1, type_flags = -1, type_basic_size = -1, type_dict_offset = -1;
+  int type_shared_keys = -1;
   int tuple_items = -1, bytes_data = -1, float_value = -1;
   int long_size = -1, long_digits = -1, int_value = -1;
   int text_length = -1, text_state = -1, text_ascii_data = -1, text_compact_data = -1;
@@ -44,6 +45,7 @@ struct PythonLayout {
   int builtin_definition = -1, builtin_self = -1;
   int method_function = -1, method_self = -1, function_code = -1;
   int lock_native = -1;  // the pointer to the sem_t, in recursive locks too
+  int lock_mutex = -1;   // 3.14+, and plain locks of later releases of 3.13: the byte in its place
   int rlock_owner = -1, rlock_count = -1;
   int semlock_handle = -1, semlock_owner = -1, semlock_count = -1, semlock_maximum = -1;
   // 3.11: begins a C frame of the interpreter. Later versions put an entry frame there.
@@ -55,12 +57,20 @@ struct PythonLayout {
   int generator_state = -1;  // 3.11+
   int generator_qualname = -1;
   // Up to 3.9 a pointer behind the topmost value, null while it runs; in 3.10 the number of values
-  // on the stack; later the number of locals and values, negative while it runs.
+  // on the stack; up to 3.13 the number of locals and values, negative while it runs; later again a
+  // pointer behind the topmost value, null while it runs and calls nothing.
   int frame_stack_top = -1;
+  int descriptor_name = -1;  // 3.14+: a `with` block has the function on the stack, and the object
+  int handle_native = -1;    // 3.13+, of a _thread._ThreadHandle: what a join waits for is in there
+  // 3.14+. Heads of the lists of tasks: those of one thread, and those whose thread is gone.
+  int thread_tasks = -1, thread_current_task = -1, interp_tasks = -1;
+  int interp_gc = -1;           // 3.9+: the collector's data, with the heads of its lists
+  int frame_object_frame = -1;  // 3.11+: the frame that a frame object stands for
   int task_loop = -1, task_waiter = -1, task_coroutine = -1, task_name = -1;
-
-  // Known from what the version publishes about itself alone: frames, and no more.
-  bool frames_only = false;
+  int task_node = -1;  // 3.14+
+  // 3.13+: a thread that waits sleeps on a word of its own; so many bytes before it stands the
+  // address of the lock or event that it waits for.
+  int parked_back = -1;
 
   int version() const { return major * 100 + minor; }
   bool has_interpreter_frames() const { return version() >= 311; }
@@ -71,6 +81,8 @@ struct PythonLayout {
     if (version() < 314) return reference;
     return (reference & kTags) == kTags ? 0 : reference & ~kTags;
   }
+  // Whether the object's count of references includes this one.
+  bool is_counted(std::uint64_t reference) const { return version() < 314 || (reference & 3) == 0; }
 
   bool operator==(const PythonLayout&) const = default;
 };
@@ -82,14 +94,18 @@ const PythonLayout* find_python_layout(int major, int minor);
 struct PythonDebugOffsets {
   std::uint32_t hex_version = 0;  // PY_VERSION_HEX
   bool free_threaded = false;
-  // The table's layout with every published offset in place of the table's own, and for 3.14, which
-  // the table does not have, the published ones alone; nullopt where these are not plausible or the
-  // version's form of publishing is not known.
+  // The table's layout with every published offset in place of the table's own; nullopt where these
+  // are not plausible or the version's form of publishing is not known.
   std::optional<PythonLayout> layout;
 };
-inline constexpr std::size_t kPythonDebugOffsetsSize = 768;
+inline constexpr std::size_t kPythonDebugOffsetsSize = 896;
 
 // `head`: the first kPythonDebugOffsetsSize bytes of _PyRuntime. nullopt: it publishes nothing.
 std::optional<PythonDebugOffsets> parse_python_debug_offsets(std::span<const std::byte> head);
+
+// What the module _asyncio of 3.14 and later publishes in a section of its own.
+inline constexpr std::size_t kAsyncioDebugOffsetsSize = 104;
+// Puts it in place of the layout's own; false, and nothing changed, where it is not plausible.
+bool take_asyncio_offsets(std::span<const std::byte> section, PythonLayout& layout);
 
 }  // namespace stucktrace::unwind

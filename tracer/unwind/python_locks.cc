@@ -23,6 +23,8 @@ std::uint64_t plus(std::uint64_t address, int offset) {
   return address + static_cast<std::uint64_t>(offset);
 }
 
+constexpr std::string_view kExit = "__exit__";
+
 bool is_sync_module(std::string_view file) {
   return file.ends_with("/threading.py") || file.ends_with("/multiprocessing/synchronize.py");
 }
@@ -123,16 +125,48 @@ std::optional<PythonLocks::Slots> PythonLocks::slots(const PythonLink& link) {
     }
     slots.live = level;
   }
+  if (layout_.version() >= 314) {
+    const std::uint64_t top =
+        read_word(objects_.memory(), plus(link.frame, layout_.frame_stack_top));
+    slots.is_exact = top >= slots.stack && top - slots.stack <= 8 * slots.capacity;
+    if (slots.is_exact) slots.capacity = (top - slots.stack) / 8;
+  }
   const bool sane =
       slots.local_count <= kMaxSlots && slots.capacity <= kMaxSlots && slots.live <= slots.capacity;
   return sane ? std::optional{slots} : std::nullopt;
 }
 
-std::vector<std::uint64_t> PythonLocks::values(std::uint64_t start, std::uint64_t count) const {
+std::vector<std::uint64_t> PythonLocks::references(std::uint64_t start, std::uint64_t count) const {
   std::vector<std::uint64_t> result(count);
   const auto out = std::as_writable_bytes(std::span{result});
   if (objects_.memory().read(base::RemoteAddr{start}, out) != out.size()) result.clear();
   return result;
+}
+
+std::vector<std::uint64_t> PythonLocks::values(std::uint64_t start, std::uint64_t count) const {
+  auto result = references(start, count);
+  for (std::uint64_t& value : result) value = layout_.untagged(value);
+  return result;
+}
+
+bool PythonLocks::is_taken(const PythonLock& lock) const {
+  const base::RemoteAddr at{lock.state};
+  if (lock.has_mutex) {
+    std::uint8_t bits = 0;
+    return objects_.memory().read_value(at, bits) && (bits & 1) != 0;
+  }
+  std::uint32_t word = 1;  // sem_t: 0 = taken
+  return objects_.memory().read_value(at, word) && word == 0;
+}
+
+// Of a plain or recursive lock. The later releases of 3.13 have a mutex in a plain one, which is as
+// large as it must be for that.
+bool PythonLocks::has_mutex(std::uint64_t object, bool plain) const {
+  if (layout_.lock_mutex < 0 || layout_.lock_native < 0) return layout_.lock_mutex >= 0;
+  constexpr std::uint64_t kSize = 24;
+  const auto& memory = objects_.memory();
+  const std::uint64_t type = read_word(memory, plus(object, layout_.object_type));
+  return plain && read_word(memory, plus(type, layout_.type_basic_size)) == kSize;
 }
 
 std::optional<PythonLock> PythonLocks::native_lock(std::uint64_t object,
@@ -146,14 +180,22 @@ std::optional<PythonLock> PythonLocks::native_lock(std::uint64_t object,
   if (!copy) return std::nullopt;
   PythonLock lock;
   lock.object = object;
-  lock.references = copy->word(0);
-  lock.futex = copy->word(shared ? layout_.semlock_handle : layout_.lock_native);
-  if (lock.references == 0 || lock.references > kMaxReferences || !plausible_pointer(lock.futex)) {
+  lock.has_mutex = !shared && has_mutex(object, plain);
+  // From 3.14 on there are flags above the count.
+  lock.references = layout_.version() >= 314 ? copy->at<std::uint32_t>(0) : copy->word(0);
+  if (lock.has_mutex) {
+    lock.state = plus(object, layout_.lock_mutex);
+  } else {
+    lock.state = copy->word(shared ? layout_.semlock_handle : layout_.lock_native);
+  }
+  if (lock.references == 0 || lock.references > kMaxReferences || !plausible_pointer(lock.state)) {
     return std::nullopt;
   }
   if (recursive) {
     lock.kind = Kind::kRecursive;
-    if (copy->word(layout_.rlock_count) != 0) lock.owner = copy->word(layout_.rlock_owner);
+    // With a mutex the owner is that of a taken lock, and the count one less.
+    const bool taken = lock.has_mutex ? is_taken(lock) : copy->word(layout_.rlock_count) != 0;
+    if (taken) lock.owner = copy->word(layout_.rlock_owner);
   } else if (shared) {
     // Of a semaphore for several nobody in particular is the holder.
     if (copy->at<std::int32_t>(layout_.semlock_maximum) != 1) return std::nullopt;
@@ -202,7 +244,6 @@ std::optional<PythonLock> PythonLocks::lock(std::uint64_t object, int depth) con
 
 // What `method` is the __exit__ of, for the types whose __exit__ releases a lock; else 0.
 std::uint64_t PythonLocks::self_of_exit(std::uint64_t method) {
-  constexpr std::string_view kExit = "__exit__";
   const auto& memory = objects_.memory();
   const std::string type = objects_.type_name(method);
   if (type == "builtin_function_or_method") {
@@ -215,12 +256,35 @@ std::uint64_t PythonLocks::self_of_exit(std::uint64_t method) {
   }
   if (type != "method" && type != "instancemethod") return 0;
   const std::uint64_t function = read_word(memory, plus(method, layout_.method_function));
-  if (!objects_.is_a(function, "function")) return 0;
-  const Code* code_there = code(read_word(memory, plus(function, layout_.function_code)));
-  if (code_there == nullptr || code_there->name != kExit || !is_sync_module(code_there->file)) {
-    return 0;
+  return is_exit_function(function) ? read_word(memory, plus(method, layout_.method_self)) : 0;
+}
+
+bool PythonLocks::is_exit_function(std::uint64_t function) {
+  if (!objects_.is_a(function, "function")) return false;
+  const Code* code_there =
+      code(read_word(objects_.memory(), plus(function, layout_.function_code)));
+  return code_there != nullptr && code_there->name == kExit && is_sync_module(code_there->file);
+}
+
+bool PythonLocks::is_unbound_exit(std::uint64_t function) {
+  if (!objects_.is_a(function, "method_descriptor")) return is_exit_function(function);
+  const std::uint64_t name = read_word(objects_.memory(), plus(function, layout_.descriptor_name));
+  return objects_.text(name) == kExit;
+}
+
+std::vector<std::uint64_t> PythonLocks::managers(const Slots& slots) {
+  std::vector<std::uint64_t> result;
+  const auto live = values(slots.stack, slots.live);
+  for (std::size_t index = 0; index < live.size(); ++index) {
+    if (live[index] == 0) continue;
+    if (const std::uint64_t self = self_of_exit(live[index]); self != 0) {
+      result.push_back(self);
+    } else if (layout_.version() >= 314 && index + 1 < live.size() && live[index + 1] != 0 &&
+               is_unbound_exit(live[index])) {
+      result.push_back(live[index + 1]);
+    }
   }
-  return read_word(memory, plus(method, layout_.method_self));
+  return result;
 }
 
 bool PythonLocks::may_have_released(std::span<const PythonLink> inner,
@@ -233,7 +297,7 @@ bool PythonLocks::may_have_released(std::span<const PythonLink> inner,
     if (!is_waiting_module(code_here->file)) return true;
     for (const std::uint64_t value : values(where->locals, where->local_count)) {
       const auto reached = lock(value);
-      if (reached && reached->futex == lock_held.futex) return true;
+      if (reached && reached->state == lock_held.state) return true;
     }
   }
   return false;
@@ -245,33 +309,37 @@ std::vector<std::uint64_t> PythonLocks::held(std::span<const PythonLink> chain,
   for (std::size_t index = 0; index < chain.size(); ++index) {
     const auto where = slots(chain[index]);
     if (!where || where->live == 0) continue;
-    for (const std::uint64_t value : values(where->stack, where->live)) {
-      const std::uint64_t manager = value == 0 ? 0 : self_of_exit(value);
-      const auto found = manager == 0 ? std::nullopt : lock(manager);
-      if (!found || std::ranges::find(result, found->futex) != result.end()) continue;
+    for (const std::uint64_t manager : managers(*where)) {
+      const auto found = lock(manager);
+      if (!found || std::ranges::find(result, found->state) != result.end()) continue;
       const bool recorded = found->kind != PythonLock::Kind::kPlain;
       if (recorded && found->owner != ident) continue;
-      std::uint32_t word = 1;  // sem_t: 0 = taken
-      if (!objects_.memory().read_value(base::RemoteAddr{found->futex}, word) || word != 0)
-        continue;
+      if (!is_taken(*found)) continue;
       const bool only_owner_releases = found->kind == PythonLock::Kind::kRecursive;
       if (!only_owner_releases && may_have_released(chain.first(index + 1), *found)) continue;
-      result.push_back(found->futex);
+      result.push_back(found->state);
     }
   }
   return result;
 }
 
-std::uint64_t PythonLocks::local_references(std::span<const PythonLink> chain,
-                                            std::uint64_t object) {
+// Those that its count of references includes: of locals, of values that surely are in use, and of
+// the call itself.
+std::uint64_t PythonLocks::own_references(std::span<const PythonLink> chain, std::uint64_t object) {
   std::uint64_t count = 0;
+  const auto add = [&](std::uint64_t start, std::uint64_t length) {
+    for (const std::uint64_t reference : references(start, length)) {
+      if (layout_.untagged(reference) == object && layout_.is_counted(reference)) ++count;
+    }
+  };
   for (const PythonLink& link : chain) {
     const auto where = slots(link);
     if (!where) continue;
-    const auto locals = values(where->locals, where->local_count);
-    count += static_cast<std::uint64_t>(std::ranges::count(locals, object));
+    add(where->locals, where->local_count);
+    if (where->is_exact) add(where->stack, where->capacity);
   }
-  return count;
+  // Where the frames' values are not known to the last one, the call has one of its own.
+  return layout_.version() < 314 ? count + 1 : count;
 }
 
 std::optional<PythonLockWait> PythonLocks::awaited(std::span<const PythonLink> chain,
@@ -282,22 +350,30 @@ std::optional<PythonLockWait> PythonLocks::awaited(std::span<const PythonLink> c
   const bool takes_lock = innermost->name == "acquire" || innermost->name == "__enter__" ||
                           innermost->name == "_acquire_restore";
   if (is_waiting_module(innermost->file) && !takes_lock) return std::nullopt;
+  // For a mutex each thread sleeps on a word of its own, beside the address of what it waits for.
+  const std::uint64_t mutex =
+      layout_.parked_back < 0
+          ? 0
+          : read_word(objects_.memory(), futex - static_cast<std::uint64_t>(layout_.parked_back));
+  const auto is_awaited = [&](const PythonLock& lock) {
+    return lock.state == (lock.has_mutex ? mutex : futex);
+  };
   std::optional<PythonLock> found;
   auto candidates = values(where->locals, where->local_count);
   const auto stack = values(where->stack, where->capacity);
   candidates.insert(candidates.end(), stack.begin(), stack.end());
   for (const std::uint64_t value : candidates) {
     const auto one = value == 0 ? std::nullopt : lock(value);
-    if (!one || one->futex != futex) continue;
+    if (!one || !is_awaited(*one)) continue;
     if (!found || one->kind == PythonLock::Kind::kRecursive) found = one;
   }
   if (!found) return std::nullopt;
   PythonLockWait wait;
   wait.futex = futex;
+  wait.lock = found->state;
   if (found->kind == PythonLock::Kind::kRecursive) wait.owner = found->owner;
   if (found->kind == PythonLock::Kind::kPlain) {
-    // One more reference is that of the call itself.
-    wait.only_own_references = found->references <= local_references(chain, found->object) + 1;
+    wait.only_own_references = found->references <= own_references(chain, found->object);
   }
   return wait;
 }

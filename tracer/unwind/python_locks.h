@@ -21,8 +21,10 @@ struct PythonLock {
     kRecursive,  // RLock: only its owner may release it
     kShared,     // SemLock with room for one
   } kind = Kind::kPlain;
+  bool has_mutex = false;  // 3.13+: and no sem_t
   std::uint64_t object = 0;
-  std::uint64_t futex = 0;  // address of the word that waiters sleep on: that of its sem_t
+  // Address of its state: of the sem_t, whose word the waiters sleep on, or of the mutex.
+  std::uint64_t state = 0;
   std::uint64_t owner = 0;  // pthread_self() of who holds it, where the object records that; else 0
   std::uint64_t references = 0;
 };
@@ -34,10 +36,9 @@ class PythonLocks {
   explicit PythonLocks(const PythonObjects& objects)
       : objects_(objects), layout_(objects.layout()) {}
 
-  // Futex words of the locks whose `with` block is open in a frame and that the thread
-  // pthread_self()
-  // == `ident` therefore holds. Left out: what a frame further in may have released meanwhile, as
-  // Condition.wait() does. A lock held by acquire() alone leaves no trace in a frame.
+  // The locks (PythonLock::state) whose `with` block is open in a frame and that the thread
+  // pthread_self() == `ident` therefore holds. Left out: what a frame further in may have released
+  // meanwhile, as Condition.wait() does. A lock held by acquire() alone leaves no trace in a frame.
   std::vector<std::uint64_t> held(std::span<const PythonLink> chain, std::uint64_t ident);
 
   // The lock object behind the futex word that the thread sleeps on; nullopt: the innermost frame
@@ -56,21 +57,32 @@ class PythonLocks {
   struct Slots {
     std::uint64_t locals = 0, local_count = 0;
     std::uint64_t stack = 0;
-    std::uint64_t live = 0;      // lowest values of the stack: those below the innermost open block
-    std::uint64_t capacity = 0;  // above `live` there may be values that are no longer used
+    std::uint64_t live = 0;  // lowest values of the stack: those below the innermost open block
+    // How many values may be there. Above `live` some may be no longer used, unless the frame tells
+    // how many there are (3.14+).
+    std::uint64_t capacity = 0;
+    bool is_exact = false;
   };
 
   const Code* code(std::uint64_t address);
   std::optional<Code> read_code(std::uint64_t address) const;
   std::optional<Slots> slots(const PythonLink& link);
+  // References as they stand there, and the objects they are to.
+  std::vector<std::uint64_t> references(std::uint64_t start, std::uint64_t count) const;
   std::vector<std::uint64_t> values(std::uint64_t start, std::uint64_t count) const;
+  bool is_taken(const PythonLock& lock) const;
+  bool has_mutex(std::uint64_t object, bool plain) const;
   std::optional<PythonLock> lock(std::uint64_t object, int depth = 0) const;
   std::optional<PythonLock> native_lock(std::uint64_t object, const std::string& type) const;
   std::optional<PythonLock> library_lock(std::uint64_t object, const std::string& type,
                                          int depth) const;
   std::uint64_t self_of_exit(std::uint64_t method);
+  bool is_unbound_exit(std::uint64_t function);
+  bool is_exit_function(std::uint64_t function);
+  // Objects whose __exit__ an open block of the frame will call, where that releases a lock.
+  std::vector<std::uint64_t> managers(const Slots& slots);
   bool may_have_released(std::span<const PythonLink> inner, const PythonLock& lock);
-  std::uint64_t local_references(std::span<const PythonLink> chain, std::uint64_t object);
+  std::uint64_t own_references(std::span<const PythonLink> chain, std::uint64_t object);
 
   const PythonObjects& objects_;
   const PythonLayout& layout_;

@@ -301,7 +301,7 @@ std::uint64_t PythonObjects::managed_attribute(std::uint64_t instance, std::uint
   constexpr std::uint64_t kInlineValues = 1u << 2;  // 3.13
   // The dict pointer stands three words before the object; the values of an instance that never
   // needed a dict: 3.11 a pointer one word before that, 3.12 the same word with bit 0 set (pointer
-  // minus one), 3.13 right behind the object's head.
+  // minus one), 3.13 right behind the object.
   const std::uint64_t slot = instance - 24;
   std::uint64_t dict = read_word(memory_, slot);
   std::uint64_t values = 0;
@@ -310,7 +310,10 @@ std::uint64_t PythonObjects::managed_attribute(std::uint64_t instance, std::uint
   } else if (layout_.minor == 12) {
     if ((dict & 1) != 0) values = dict + 1;
   } else if ((flags & kInlineValues) != 0 && dict == 0) {
-    values = instance + 16;
+    const std::uint64_t size = read_word(memory_, plus(type, layout_.type_basic_size));
+    constexpr std::uint64_t kLargest = 1u << 20;
+    if (size < 16 || size > kLargest) return 0;
+    values = instance + size;
     std::array<std::uint8_t, 4> state{};  // capacity, size, embedded, valid
     if (!memory_.read_value(base::RemoteAddr{values}, state) || state[3] == 0) return 0;
   }

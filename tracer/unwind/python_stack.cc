@@ -19,7 +19,7 @@ constexpr std::size_t kMaxSteps = kMaxPythonFrames * 4;
 // stack; in 3.14 that is 3 or 4.
 constexpr std::uint8_t kOwnedByCStack = 3;
 std::uint8_t last_owner(const PythonLayout& layout) {
-  return layout.version() >= 314 ? 4 : kOwnedByCStack;
+  return layout.version() == 314 ? 4 : kOwnedByCStack;
 }
 
 // Standard-library functions that wait in a loop until a time they keep in a local.
@@ -102,6 +102,17 @@ std::optional<std::vector<PythonLink>> PythonStacks::chain(std::uint64_t thread_
     if (at == 0) return std::nullopt;
     at = read_word(memory, plus(at, layout_.cframe_frame));
   }
+  return walk(at, Entry::kLeaveOut);
+}
+
+std::optional<std::vector<PythonLink>> PythonStacks::suspended(std::uint64_t frame) const {
+  return walk(frame, Entry::kEnd);
+}
+
+std::optional<std::vector<PythonLink>> PythonStacks::walk(std::uint64_t frame_address,
+                                                          Entry at_entry) const {
+  const auto& memory = objects_.memory();
+  std::uint64_t at = frame_address;
   const int last_field = last_frame_field();
   std::vector<PythonLink> links;
   std::unordered_set<std::uint64_t> seen;
@@ -119,8 +130,9 @@ std::optional<std::vector<PythonLink>> PythonStacks::chain(std::uint64_t thread_
       // A 3.11+ frame that has not reached its first traceable instruction is not on any traceback
       // either; where it stands is before its code.
       if (!layout_.has_interpreter_frames() || one->offset >= 0) links.push_back(*one);
-    } else if (!links.empty()) {
-      links.back().entry = true;
+    } else {
+      if (!links.empty()) links.back().entry = true;
+      if (at_entry == Entry::kEnd) break;
     }
     at = frame->word(layout_.frame_previous);
   }

@@ -30,6 +30,10 @@ class PythonStacks {
   // nullopt: something in the chain is no frame, i.e. the read was torn or the pointer is wrong.
   std::optional<std::vector<PythonLink>> chain(std::uint64_t thread_state) const;
 
+  // The same from a frame that no thread runs in now, to where C code called Python: what stood
+  // below on the stack of C is gone from there.
+  std::optional<std::vector<PythonLink>> suspended(std::uint64_t frame) const;
+
   // nullopt: a name or a line table cannot be read, so nothing of the stack is to be trusted.
   std::optional<std::vector<model::PythonFrame>> describe(std::span<const PythonLink> chain);
 
@@ -57,6 +61,8 @@ class PythonStacks {
     std::uint64_t variables = 0;
   };
 
+  enum class Entry : std::uint8_t { kLeaveOut, kEnd };  // at an entry frame
+  std::optional<std::vector<PythonLink>> walk(std::uint64_t frame, Entry at_entry) const;
   int last_frame_field() const;
   std::optional<PythonLink> link(const RemoteRecord& frame, std::uint64_t address) const;
   const Code* code(std::uint64_t address);

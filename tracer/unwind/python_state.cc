@@ -155,7 +155,13 @@ base::Result<PythonBuild> identify_python(const syscalls::RemoteMemory& memory,
       if (!published->layout) {
         return unsupported(fmt::format("CPython {}: layout not known", version->text));
       }
-      return PythonBuild{*version, *published->layout};
+      PythonBuild build{*version, *published->layout};
+      std::array<std::byte, kAsyncioDebugOffsetsSize> section{};
+      const std::uint64_t asyncio = images.front().asyncio;
+      if (asyncio != 0 && memory.read(base::RemoteAddr{asyncio}, section) == section.size()) {
+        take_asyncio_offsets(section, build.layout);
+      }
+      return build;
     }
   }
   const auto version = find_version(memory, images);

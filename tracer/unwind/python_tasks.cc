@@ -69,17 +69,43 @@ std::uint64_t PythonTasks::frame_of(std::uint64_t object) const {
   if (!layout_.has_interpreter_frames()) {
     return read_word(memory, plus(coroutine, layout_.generator_frame));
   }
-  // FRAME_COMPLETED, FRAME_CLEARED: above zero in every version.
-  std::int8_t state = 1;
+  // FRAME_COMPLETED, FRAME_CLEARED: above zero up to 3.14, then the latter alone, the last one.
+  constexpr std::int8_t kCleared315 = 5;
+  std::int8_t state = kCleared315;
   const base::RemoteAddr at{plus(coroutine, layout_.generator_state)};
-  if (!memory.read_value(at, state) || state > 0) return 0;
-  return plus(coroutine, layout_.generator_frame);
+  if (!memory.read_value(at, state)) return 0;
+  const bool ended = layout_.version() < 315 ? state > 0 : state < 0 || state >= kCleared315;
+  return ended ? 0 : plus(coroutine, layout_.generator_frame);
+}
+
+// 3.14+: a frame that called another coroutine has values on its stack though it runs.
+bool PythonTasks::is_suspended(std::uint64_t coroutine) const {
+  std::int8_t state = 0;
+  const base::RemoteAddr at{plus(coroutine, layout_.generator_state)};
+  if (!objects_.memory().read_value(at, state)) return false;
+  return layout_.version() < 315 ? state < 0 : state > 0 && state < 4;
 }
 
 std::uint64_t PythonTasks::top_value(const PythonLink& link) const {
   const auto& memory = objects_.memory();
   const std::uint64_t field = plus(link.frame, layout_.frame_stack_top);
   constexpr std::int64_t kMaxValues = 1 << 16;
+  if (layout_.version() >= 314) {
+    // From 3.15 on there is one more value above what is waited for.
+    const std::uint64_t depth = layout_.version() < 315 ? 1 : 2;
+    std::int32_t locals = 0;
+    const base::RemoteAddr count{plus(link.code, layout_.code_local_count)};
+    const std::uint64_t coroutine =
+        link.frame - static_cast<std::uint64_t>(layout_.generator_frame);
+    const bool sane = is_suspended(coroutine) && memory.read_value(count, locals) && locals >= 0 &&
+                      locals <= kMaxValues;
+    if (!sane) return 0;
+    const std::uint64_t stack =
+        plus(link.frame, layout_.frame_locals) + 8 * static_cast<std::uint64_t>(locals);
+    const std::uint64_t end = read_word(memory, field);
+    if (end < stack + 8 * depth || end - stack > 8 * std::uint64_t{kMaxValues}) return 0;
+    return layout_.untagged(read_word(memory, end - 8 * depth));
+  }
   if (layout_.has_interpreter_frames()) {
     std::int32_t top = 0, locals = 0;
     const base::RemoteAddr count{plus(link.code, layout_.code_local_count)};
@@ -137,6 +163,28 @@ std::optional<PythonTaskState> PythonTasks::read_at(std::uint64_t address) {
   return state;
 }
 
+bool PythonTasks::each_listed(std::uint64_t head,
+                              const std::function<bool(std::uint64_t)>& visit) const {
+  constexpr std::size_t kMaxNodes = 4 * kMaxPythonTasks;
+  struct Node {
+    std::uint64_t next = 0, previous = 0;
+  };
+  std::uint64_t before = head;
+  std::uint64_t at = read_word(objects_.memory(), head);
+  for (std::size_t count = 0; at != head && count < kMaxNodes; ++count) {
+    Node node;
+    // One that does not point back has just been taken out, or is none.
+    if (!plausible_pointer(at) || !objects_.memory().read_value(base::RemoteAddr{at}, node) ||
+        node.previous != before) {
+      break;
+    }
+    if (!visit(at - static_cast<std::uint64_t>(layout_.task_node))) return false;
+    before = at;
+    at = node.next;
+  }
+  return true;
+}
+
 PythonTasks::All PythonTasks::read(std::uint64_t interpreter) {
   All all;
   if (layout_.task_coroutine < 0) return all;
@@ -161,11 +209,23 @@ PythonTasks::All PythonTasks::read(std::uint64_t interpreter) {
     return add(read_word(objects_.memory(), plus(reference, layout_.weakref_object)));
   });
   objects_.each_member(objects_.item(module, "_eager_tasks"), add);
+  // 3.14: only tasks in Python, or of a derived type, are in what is above.
+  std::vector<std::uint64_t> current;
+  if (layout_.task_node >= 0) {
+    for (const auto& thread : list_python_threads(objects_, {}, interpreter)) {
+      each_listed(plus(thread.address, layout_.thread_tasks), add);
+      current.push_back(
+          read_word(objects_.memory(), plus(thread.address, layout_.thread_current_task)));
+    }
+    each_listed(plus(interpreter, layout_.interp_tasks), add);
+  }
   objects_.each_item(objects_.item(module, "_current_tasks"), [&](std::uint64_t, std::uint64_t at) {
-    const auto found = std::ranges::find(all.tasks, at, &PythonTaskState::address);
-    if (found != all.tasks.end()) found->task.current = true;
+    current.push_back(at);
     return true;
   });
+  for (PythonTaskState& state : all.tasks) {
+    state.task.current = std::ranges::find(current, state.address) != current.end();
+  }
   return all;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,6 +47,9 @@ class PythonTasks {
   // What the suspended frame waits for: the topmost value of its stack; 0 = it runs, or has not
   // begun.
   std::uint64_t top_value(const PythonLink& link) const;
+  bool is_suspended(std::uint64_t coroutine) const;
+  // The tasks in one of the lists of 3.14 and later; false: `visit` has had enough.
+  bool each_listed(std::uint64_t head, const std::function<bool(std::uint64_t)>& visit) const;
   // From the outermost coroutine to the innermost that is suspended.
   std::optional<std::vector<PythonLink>> await_chain(std::uint64_t coroutine);
 

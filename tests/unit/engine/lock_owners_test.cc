@@ -36,7 +36,8 @@ class LockOwners : public testing::Test {
   PythonThread& waiter(model::Process& owner, std::int32_t tid, std::uint64_t pthread,
                        std::uint64_t address = kLock) {
     PythonThread& added = thread(owner, tid, pthread);
-    added.lock_wait.emplace().futex = address;
+    auto& wait = added.lock_wait.emplace();
+    wait.futex = wait.lock = address;
     model::OnFutex on;
     on.address = base::RemoteAddr{address};
     on.futex = {model::ResourceKind::kFutex, owner.address_space, address, 0};
@@ -95,6 +96,18 @@ TEST_F(LockOwners, OnlyTheWordThatTheThreadSleepsOn) {
   name();
   EXPECT_EQ(futex(one).role, Role::kUnknown);
   EXPECT_FALSE(futex(one).owner);
+}
+
+// Python 3.14: each thread sleeps on a word of its own.
+TEST_F(LockOwners, TheLockNeedNotBeTheWordThatTheThreadSleepsOn) {
+  auto& one = process(10);
+  waiter(one, 10, 0x100).lock_wait->lock = 0x6000;
+  waiter(one, 12, 0x300, kLock + 0x40).lock_wait->lock = 0x7000;
+  thread(one, 11, 0x200).held_locks = {0x6000, kLock + 0x40};
+  name();
+  EXPECT_EQ(futex(one).owner, base::Tid{11});
+  EXPECT_EQ(futex(one, 1).role, Role::kRuntimeLock);
+  EXPECT_FALSE(futex(one, 1).owner);
 }
 
 TEST_F(LockOwners, WhatMemoryProvesStays) {

@@ -119,6 +119,38 @@ TEST(Interpreters, SayWhoHasTheLockAndWhatTasksAwait) {
   EXPECT_THAT(text_report(report_of(interpreter), {}), Not(HasSubstr("Interpreters")));
 }
 
+TEST(Interpreters, SayWhereGreenletsAreSuspended) {
+  model::Interpreter interpreter;
+  interpreter.version = "3.14.2";
+  interpreter.gil_holder = base::Tid{};
+  constexpr auto kKind = model::PythonTask::Kind::kGreenlet;
+  const std::vector<model::PythonFrame> place{{"take", "/app.py", 12, true}};
+  for (int count = 0; count < 3; ++count) {
+    interpreter.tasks.push_back({"Greenlet", "take", place, "", base::Tid{7}, false, kKind});
+  }
+  interpreter.tasks.push_back(
+      {"greenlet", "main", {{"main", "/app.py", 20, true}}, "", base::Tid{7}, false, kKind});
+  interpreter.tasks_left_out = 2;
+  model::Report report = report_of(interpreter);
+  const auto text = [&] { return text_report(report, {.stacks = true}); };
+  EXPECT_THAT(text(), HasSubstr("\n    4 greenlets are suspended\n"
+                                "    3 greenlets (Greenlet) take: suspended\n"
+                                "      py /app.py:12 take\n"
+                                "    greenlet (greenlet) main: suspended\n"
+                                "      py /app.py:20 main\n"
+                                "    2 more tasks or greenlets, not read or changing\n"));
+  model::Snapshot with_hub = *report.snapshot;
+  model::Thread& thread = with_hub.processes[0].threads[0];
+  thread.python = {{"run", "/lib/gevent/hub.py", 647, true}};
+  thread.wait.kind = model::WaitKind::kMultiplex;
+  report.snapshot = std::make_shared<model::Snapshot>(with_hub);
+  EXPECT_THAT(text(), HasSubstr("\n    the gevent hub of main thread waits; 4 greenlets are "
+                                "suspended\n"));
+  with_hub.processes[0].threads[0].wait.kind = model::WaitKind::kRunning;
+  report.snapshot = std::make_shared<model::Snapshot>(with_hub);
+  EXPECT_THAT(text(), HasSubstr("the gevent hub of main thread runs; 4 greenlets"));
+}
+
 TEST(Interpreters, AnUnknownVersionIsSaid) {
   model::Interpreter interpreter;
   interpreter.note = "CPython 3.99.0: layout not known; native frames only";

@@ -74,41 +74,66 @@ struct PublishedOffsets {
   std::array<std::byte, kPythonDebugOffsetsSize> bytes{};
 };
 
-// What a 3.14 with the GIL publishes, in its form. The sizes and places of interpreter, thread,
-// frame and code are made up; those of plain objects are what they are in every build.
+// What a 3.14.10 publishes, and a 3.15.2.
+// clang-format off
 inline PublishedOffsets published_314() {
   constexpr std::uint64_t kWords[] = {
-      0x030e00f0, 0,                                                       // version
-      400000,     640,  664,                                               // runtime
-      200000,     7300, 7290, 7400, 7408, 7500, 7700, 7680, 7688,          // interpreter
-      16,         7800, 0,    7816, 7808, 7900, 0,                         // ... its GIL
-      320,        0,    8,    16,   72,   152,  160,  232,  32,            // thread
-      88,         8,    0,    56,   80,   74,   64,   0,                   // frame
-      216,        112,  120,  128,  136,  68,   52,   96,   104,  208, 0,  // code
-      16,         8,                                                       // object
-      416,        24,   88,   168,                                         // type
-      40,         32,   16,                                                // tuple
-      40,         24,   16,                                                // list
-      200,        24,   40,   32,                                          // set
-      48,         32,   40,                                                // dict
-      24,         16,                                                      // float
-      32,         16,   24,                                                // int
-      40,         16,   32,                                                // bytes
-      64,         32,   16,   40,                                          // str
-      240,        40,                                                      // collector
-      160,        24,   72,   67,                                          // generator
-      0,          8,                                                       // node of a list
-      24,         272,  300,  0,    4,    512};                            // for debuggers
+      0x030e0af0, 0,  // version
+      316616, 784, 808,  // runtime
+      225864, 7280, 7272, 7344, 7360, 7408, 7688, 7672, 7680, 16,  // interpreter
+      7784, 0, 7800, 7792, 7992, 0,  // ... its GIL
+      832, 0, 8, 16, 72, 152, 160, 232, 32,  // thread
+      88, 8, 0, 56, 80, 74, 64, 0,  // frame
+      216, 112, 120, 128, 136, 68, 52, 96, 104, 208, 0,  // code
+      16, 8,  // object
+      416, 24, 88, 168,  // type
+      40, 32, 16,  // tuple
+      40, 24, 16,  // list
+      200, 24, 40, 32,  // set
+      48, 32, 40,  // dict
+      24, 16,  // float
+      32, 16, 24,  // int
+      40, 16, 32,  // bytes
+      64, 32, 16, 40,  // str
+      264, 192,  // collector
+      160, 24, 72, 67,  // generator
+      0, 8,  // node of a list
+      24, 304, 8076, 0, 4, 512,  // for debuggers
+  };
   return PublishedOffsets{kWords};
 }
+inline PublishedOffsets published_315() {
+  constexpr std::uint64_t kWords[] = {
+      0x030f02f0, 0,  // version
+      346568, 912, 936,  // runtime
+      226240, 7272, 7264, 7336, 7352, 7400, 7592, 7576, 7584, 16,  // interpreter
+      7736, 0, 7752, 7744, 7944, 0,  // ... its GIL
+      888, 0, 8, 16, 72, 80, 88, 96, 176, 184, 256, 32, 36, 40, 136, 288, 0,  // thread, item of its exceptions
+      88, 8, 0, 56, 80, 74, 64, 0,  // frame
+      216, 112, 120, 128, 136, 68, 52, 96, 104, 208, 0,  // code
+      16, 8,  // object
+      424, 24, 88, 168, 32, 288, 944, 888,  // type
+      40, 32, 16,  // tuple
+      40, 24, 16,  // list
+      200, 24, 40, 32,  // set
+      48, 32, 40,  // dict
+      24, 16,  // float
+      32, 16, 24,  // int
+      40, 16, 32,  // bytes
+      64, 32, 16, 40, 56,  // str
+      176, 112, 120, 1120, 104,  // collector
+      160, 24, 72, 67,  // generator
+      0, 8,  // node of a list
+      24, 344, 8028, 0, 4, 512,  // for debuggers
+  };
+  return PublishedOffsets{kWords};
+}
+// clang-format on
 
 // Builds Python objects of one version in a FakeSpace.
 class FakePython {
  public:
-  FakePython(int major, int minor)
-      : layout(major == 3 && minor == 14
-                   ? parse_python_debug_offsets(published_314().bytes)->layout.value()
-                   : *find_python_layout(major, minor)) {}
+  FakePython(int major, int minor) : layout(*find_python_layout(major, minor)) {}
 
   std::uint64_t type(const std::string& name) {
     auto& known = types_[name];

@@ -14,6 +14,7 @@
 #include <array>
 #include <chrono>
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,7 +24,9 @@
 
 namespace stucktrace::unwind {
 
-// Every interpreter of this machine: pyenv's and the system's.
+// Every interpreter of this machine: pyenv's, the system's (/usr/bin/python3, and python3.N where
+// that is another), and those that STUCKTRACE_TEST_PYTHONS names (paths with colons between). One
+// of them may be a script that ends in "exec chroot ...".
 inline std::vector<std::string> interpreters_here() {
   std::vector<std::string> found;
   std::string versions;
@@ -38,6 +41,17 @@ inline std::vector<std::string> interpreters_here() {
     if (std::filesystem::exists(binary, error)) found.push_back(binary.string());
   }
   if (std::filesystem::exists("/usr/bin/python3", error)) found.emplace_back("/usr/bin/python3");
+  const auto usual = std::filesystem::canonical("/usr/bin/python3", error);
+  for (int minor = 6; minor < 30; ++minor) {
+    const std::filesystem::path binary = fmt::format("/usr/bin/python3.{}", minor);
+    if (std::filesystem::exists(binary, error) && binary != usual) found.push_back(binary);
+  }
+  if (const char* more = ::getenv("STUCKTRACE_TEST_PYTHONS"); more != nullptr) {
+    std::istringstream paths(more);
+    for (std::string path; std::getline(paths, path, ':');) {
+      if (std::filesystem::exists(path, error)) found.push_back(path);
+    }
+  }
   std::ranges::sort(found);
   return found;
 }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <string>
 
@@ -25,14 +27,14 @@ PublishedOffsets published_3130() {
 
 TEST(PythonLayout, KnownVersions) {
   EXPECT_NE(find_python_layout(2, 7), nullptr);
-  for (int minor = 6; minor <= 13; ++minor) {
+  for (int minor = 6; minor <= 15; ++minor) {
     const PythonLayout* layout = find_python_layout(3, minor);
     ASSERT_NE(layout, nullptr) << minor;
     EXPECT_EQ(layout->minor, minor);
     EXPECT_EQ(layout->has_interpreter_frames(), minor >= 11);
     EXPECT_EQ(layout->thread_native_id >= 0, minor >= 11);
   }
-  EXPECT_EQ(find_python_layout(3, 14), nullptr);
+  EXPECT_EQ(find_python_layout(3, 16), nullptr);
   EXPECT_EQ(find_python_layout(3, 5), nullptr);
   EXPECT_EQ(find_python_layout(2, 6), nullptr);
 }
@@ -43,6 +45,12 @@ TEST(PythonLayout, PublishedOffsetsAgreeWithTheTable) {
   EXPECT_EQ(parsed->hex_version, 0x030d00f0u);
   EXPECT_FALSE(parsed->free_threaded);
   EXPECT_EQ(parsed->layout, *find_python_layout(3, 13));
+  const auto of_314 = parse_python_debug_offsets(published_314().bytes);
+  ASSERT_TRUE(of_314);
+  EXPECT_EQ(of_314->layout, *find_python_layout(3, 14));
+  const auto of_315 = parse_python_debug_offsets(published_315().bytes);
+  ASSERT_TRUE(of_315);
+  EXPECT_EQ(of_315->layout, *find_python_layout(3, 15));
 }
 
 TEST(PythonLayout, PublishedOffsetsWinOverTheTable) {
@@ -51,6 +59,10 @@ TEST(PythonLayout, PublishedOffsetsWinOverTheTable) {
   const auto parsed = parse_python_debug_offsets(published.bytes);
   ASSERT_TRUE(parsed && parsed->layout);
   EXPECT_EQ(parsed->layout->code_name, 144);
+  PublishedOffsets of_315 = published_315();
+  of_315.word(29, 192);  // thread_id
+  ASSERT_TRUE(parse_python_debug_offsets(of_315.bytes)->layout);
+  EXPECT_EQ(parse_python_debug_offsets(of_315.bytes)->layout->thread_ident, 192);
 }
 
 TEST(PythonLayout, ImplausibleUnknownOrMissingPublication) {
@@ -61,7 +73,7 @@ TEST(PythonLayout, ImplausibleUnknownOrMissingPublication) {
   gil.word(16, 5);  // before the GIL it is part of
   EXPECT_FALSE(parse_python_debug_offsets(gil.bytes)->layout);
   PublishedOffsets later = published_3130();
-  later.word(0, 0x030f00f0);
+  later.word(0, 0x031000f0);
   const auto parsed = parse_python_debug_offsets(later.bytes);
   ASSERT_TRUE(parsed);
   EXPECT_FALSE(parsed->layout) << "another minor version publishes in another form";
@@ -74,26 +86,23 @@ TEST(PythonLayout, ImplausibleUnknownOrMissingPublication) {
   EXPECT_FALSE(parse_python_debug_offsets(std::span{none.bytes}.first(100)));
 }
 
-TEST(PythonLayout, FramesOf314AreWhatItPublishes) {
-  const auto parsed = parse_python_debug_offsets(published_314().bytes);
-  ASSERT_TRUE(parsed && parsed->layout);
-  const PythonLayout& layout = *parsed->layout;
-  EXPECT_EQ(layout.version(), 314);
-  EXPECT_TRUE(layout.frames_only);
-  EXPECT_EQ(layout.interp_threads, 7400);
-  EXPECT_EQ(layout.gil_locked, 16);
-  EXPECT_EQ(layout.gil_holder, 8);
-  EXPECT_EQ(layout.thread_frame, 72);
-  EXPECT_EQ(layout.frame_owner, 74);
-  EXPECT_EQ(layout.code_instructions, 208);
-  EXPECT_EQ(layout.text_compact_data, 56);
-  EXPECT_EQ(layout.lock_native, -1) << "nobody publishes it";
+bool believed(const PublishedOffsets& published) {
+  return parse_python_debug_offsets(published.bytes)->layout.has_value();
+}
+
+// One word more or less anywhere before the end of what is read.
+void expect_disbelief_of_neighbours(const PublishedOffsets& whole, std::size_t read) {
+  for (std::size_t at = 2; at < read; ++at) {
+    PublishedOffsets more = whole, less = whole;
+    const std::size_t from = 8 + at * 8, rest = whole.bytes.size() - from - 8;
+    std::memmove(more.bytes.data() + from + 8, whole.bytes.data() + from, rest);
+    std::memmove(less.bytes.data() + from, whole.bytes.data() + from + 8, rest);
+    EXPECT_FALSE(believed(more)) << at;
+    EXPECT_FALSE(believed(less)) << at;
+  }
 }
 
 TEST(PythonLayout, AnotherFormThanThatOf314IsNotBelieved) {
-  const auto believed = [](const PublishedOffsets& published) {
-    return parse_python_debug_offsets(published.bytes)->layout.has_value();
-  };
   const auto with = [&](std::size_t word, std::uint64_t value) {
     PublishedOffsets published = published_314();
     published.word(word, value);
@@ -105,20 +114,58 @@ TEST(PythonLayout, AnotherFormThanThatOf314IsNotBelieved) {
   EXPECT_FALSE(with(1, 1)) << "without GIL";
   EXPECT_FALSE(with(31, 90)) << "behind the frame's end";
   EXPECT_FALSE(with(40, 216)) << "behind the code's end";
-  EXPECT_FALSE(with(8, 200000)) << "behind the interpreter's end";
+  EXPECT_FALSE(with(8, 225864)) << "behind the interpreter's end";
   EXPECT_FALSE(with(48, 200)) << "bytecode of a thread's own";
   EXPECT_FALSE(with(18, 7700)) << "before the GIL it is part of";
-  // One word more or less anywhere before the end of what is read.
-  constexpr std::size_t kRead = 80;
-  PublishedOffsets whole = published_314();
-  for (std::size_t at = 2; at < kRead; ++at) {
-    PublishedOffsets more = whole, less = whole;
-    const std::size_t from = 8 + at * 8, rest = whole.bytes.size() - from - 8;
-    std::memmove(more.bytes.data() + from + 8, whole.bytes.data() + from, rest);
-    std::memmove(less.bytes.data() + from, whole.bytes.data() + from + 8, rest);
-    EXPECT_FALSE(believed(more)) << at;
-    EXPECT_FALSE(believed(less)) << at;
-  }
+  expect_disbelief_of_neighbours(published_314(), 86);
+}
+
+TEST(PythonLayout, AnotherFormThanThatOf315IsNotBelieved) {
+  const auto with = [&](std::size_t word, std::uint64_t value) {
+    PublishedOffsets published = published_315();
+    published.word(word, value);
+    return believed(published);
+  };
+  ASSERT_TRUE(believed(published_315()));
+  EXPECT_FALSE(with(0, 0x030f00a7)) << "an alpha";
+  EXPECT_FALSE(with(39, 90)) << "behind the frame's end";
+  EXPECT_FALSE(with(24, 888)) << "behind the thread's end";
+  EXPECT_FALSE(with(45, 72)) << "bytecode of a thread's own";
+  EXPECT_FALSE(with(0, 0x030e02f0)) << "the form of another version";
+  expect_disbelief_of_neighbours(published_315(), 102);
+}
+
+// What the module of 3.14.10 publishes.
+constexpr std::uint64_t kAsyncioWords[] = {168,    136,   96,  108, 109, 128, 152,
+                                           225864, 10880, 936, 864, 872, 880};
+
+TEST(PythonLayout, AsyncioAgreesWithTheTableAndWinsOverIt) {
+  PythonLayout layout = *find_python_layout(3, 14);
+  std::array<std::uint64_t, 13> words{};
+  std::ranges::copy(kAsyncioWords, words.begin());
+  ASSERT_TRUE(take_asyncio_offsets(std::as_bytes(std::span{words}), layout));
+  EXPECT_EQ(layout, *find_python_layout(3, 14));
+  words[6] = 144;
+  words[8] = 10888;
+  ASSERT_TRUE(take_asyncio_offsets(std::as_bytes(std::span{words}), layout));
+  EXPECT_EQ(layout.task_node, 144);
+  EXPECT_EQ(layout.interp_tasks, 10888);
+}
+
+TEST(PythonLayout, ImplausibleWordsOfAsyncioChangeNothing) {
+  PythonLayout layout = *find_python_layout(3, 14);
+  const auto with = [&](std::size_t word, std::uint64_t value) {
+    std::array<std::uint64_t, 13> words{};
+    std::ranges::copy(kAsyncioWords, words.begin());
+    words.at(word) = value;
+    return take_asyncio_offsets(std::as_bytes(std::span{words}), layout);
+  };
+  EXPECT_FALSE(with(6, 168)) << "behind the task's end";
+  EXPECT_FALSE(with(8, 225864)) << "behind the interpreter's end";
+  EXPECT_FALSE(with(12, 936)) << "behind the thread's end";
+  EXPECT_FALSE(with(0, 0));
+  EXPECT_FALSE(take_asyncio_offsets(std::as_bytes(std::span{kAsyncioWords}).first(96), layout));
+  EXPECT_EQ(layout, *find_python_layout(3, 14));
 }
 
 // The table against the headers and live objects of every interpreter of this machine.

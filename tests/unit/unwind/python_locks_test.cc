@@ -77,7 +77,7 @@ class PythonLocksLive : public testing::TestWithParam<std::string> {
     if (waiter == nullptr || !waiter->lock_wait) return "nothing";
     std::string names;
     for (const PythonThread& thread : process.threads) {
-      const bool holds = std::ranges::count(thread.held_locks, waiter->lock_wait->futex) != 0;
+      const bool holds = std::ranges::count(thread.held_locks, waiter->lock_wait->lock) != 0;
       if (holds) names += (names.empty() ? "" : " ") + thread.name;
     }
     return names;

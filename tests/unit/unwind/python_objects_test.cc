@@ -17,10 +17,10 @@ class PythonObjects3 : public testing::TestWithParam<int> {
   FakePython fake{3, GetParam()};
   PythonObjects objects{fake.space, fake.layout};
 };
-INSTANTIATE_TEST_SUITE_P(Minor, PythonObjects3, testing::Range(6, 14));
+INSTANTIATE_TEST_SUITE_P(Minor, PythonObjects3, testing::Range(6, 16));
 
 class PythonObjects311 : public PythonObjects3 {};
-INSTANTIATE_TEST_SUITE_P(Minor, PythonObjects311, testing::Range(11, 14));
+INSTANTIATE_TEST_SUITE_P(Minor, PythonObjects311, testing::Range(11, 16));
 
 TEST_P(PythonObjects3, TextOfEachWidth) {
   EXPECT_EQ(objects.text(fake.text3(U"QueueFeederThread", 1, true)), "QueueFeederThread");
@@ -114,9 +114,10 @@ TEST_P(PythonObjects311, InstanceWithManagedValues) {
   const std::uint64_t type = fake.type("Thread");
   fake.space.put(fake.at(type, fake.layout.type_shared_keys), shared);
   std::uint64_t flags = kManagedDict;
-  if (GetParam() == 13) {
+  if (GetParam() >= 13) {
     flags |= kInlineValues;
     const std::uint32_t valid = 1u << 24;
+    fake.space.put(fake.at(type, fake.layout.type_basic_size), std::uint64_t{16});
     fake.space.put(instance + 16, valid);
     fake.space.put(instance + 16 + 8 + 8, value);
   } else {
