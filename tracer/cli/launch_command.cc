@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
 #include <string_view>
 
+#include "tracer/base/cleanup.h"
 #include "tracer/base/text.h"
 #include "tracer/cli/command_lookup.h"
 #include "tracer/cli/event_pump.h"
@@ -18,6 +20,7 @@
 #include "tracer/cli/report_output.h"
 #include "tracer/cli/run_control.h"
 #include "tracer/cli/traced_calls.h"
+#include "tracer/kernel/control_group.h"
 #include "tracer/kernel/fast_idle.h"
 
 namespace stucktrace::cli {
@@ -143,6 +146,29 @@ SessionPlan session_plan(const std::vector<std::string>& words, const RunLimits&
   return plan;
 }
 
+// Without one the tree is ended all the same, but for what a debugger has taken over and somebody
+// else taken in.
+std::shared_ptr<kernel::ControlGroup> own_group(base::Log& log) {
+  auto group = kernel::ControlGroup::make(kernel::Procfs{});
+  if (group) return std::move(*group);
+  log.say(base::LogLevel::kVerbose,
+          fmt::format("no control group for the tree: {}", group.error().message()));
+  return nullptr;
+}
+
+void join(kernel::ControlGroup& group, base::Pid pid, base::Log& log) {
+  const auto joined = group.add(pid);
+  log.say(base::LogLevel::kVerbose,
+          joined ? "the tree is in control group " + group.path()
+                 : "the tree is in no control group of its own: " + joined.error().message());
+}
+
+void remove(kernel::ControlGroup& group, base::Log& log) {
+  if (const auto removed = group.remove(); !removed) {
+    log.say(base::LogLevel::kNormal, removed.error().message());
+  }
+}
+
 }  // namespace
 
 int launch_command(const std::vector<std::string>& words, const Settings& settings,
@@ -180,10 +206,16 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
     if (!held) return fail(held.error());
     fast_idle = std::move(*held);
   }
+  const auto group = launch.limits.any() ? own_group(log) : nullptr;
+  // When nobody traces any more.
+  const base::Cleanup leaving([&group, &log] {
+    if (group) remove(*group, log);
+  });
+  if (group) guard->do_first([group] { group->kill(); });
   EventPump pump(**session, clock);
   engine::Tracer tracer(std::move(options), clock, *pump.sinks().front(), log);
-  RunControl control({.limits = launch.limits, .settle = settings.settle}, tracer, pump, clock,
-                     guard ? &*guard : nullptr);
+  RunControl control({.limits = launch.limits, .settle = settings.settle, .group = group.get()},
+                     tracer, pump, clock, guard ? &*guard : nullptr);
   diagnostics.keep_going(control.hurry(), clock);
   if (launch.limits.any()) report_out->limit(control.hurry());
   engine::Command command;
@@ -196,6 +228,7 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
     report_out->give_up(pid.error());
     return fail(pid.error());
   }
+  if (group) join(*group, *pid, log);
   control.launched(clock.now());
   (*session)->add_root(*pid);
   pump.start([&tracer] { return tracer.shared_cpu(); });
@@ -240,7 +273,10 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   }
   const int status = exit_status(*outcome, control, own_failure);
   // What never came back from its look is not waited for.
-  if (control.look_given_up()) ::_exit(status);
+  if (control.look_given_up()) {
+    if (group) remove(*group, log);
+    ::_exit(status);
+  }
   return status == kExitOk && differs ? static_cast<int>(kExitDiffers) : status;
 }
 
