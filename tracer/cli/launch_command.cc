@@ -173,14 +173,21 @@ void remove(kernel::ControlGroup& group, base::Log& log) {
 
 int launch_command(const std::vector<std::string>& words, const Settings& settings,
                    const LaunchOptions& launch, const Startup& startup) {
-  const char* path = std::getenv("PATH");
-  auto found = find_command(words.front(), path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
-  if (!found) return cannot_run(found.error());
-
-  const base::SystemClock clock;
   // Ends last.
   std::optional<EndGuard> guard;
   if (launch.limits.any()) guard.emplace();
+  std::vector<InputFile> inputs;
+  if (launch.golden != nullptr) inputs.push_back({launch.golden->path(), "the baseline"});
+  auto report_out = ReportOutput::open(settings, "run", words, inputs);
+  if (!report_out) return fail(report_out.error());
+  const char* path = std::getenv("PATH");
+  auto found = find_command(words.front(), path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
+  if (!found) {
+    report_out->give_up(found.error());
+    return cannot_run(found.error());
+  }
+
+  const base::SystemClock clock;
   Output diagnostics(STDERR_FILENO, "stderr");
   base::StderrLog log(settings.log_level,
                       [&diagnostics](std::string_view line) { diagnostics.note(line); });
@@ -189,10 +196,6 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   // A tree with a limit does not outlive who watches it.
   options.kill_on_exit = launch.kill_on_exit || launch.limits.any();
   options.may_be_ended = launch.limits.any();
-  std::vector<InputFile> inputs;
-  if (launch.golden != nullptr) inputs.push_back({launch.golden->path(), "the baseline"});
-  auto report_out = ReportOutput::open(settings, "run", words, inputs);
-  if (!report_out) return fail(report_out.error());
   RunReport report(*report_out, diagnostics, settings);
   const model::TracedCalls traced = traced_calls(options);
   auto session = LiveSession::create(settings, session_plan(words, launch.limits, traced, report),
