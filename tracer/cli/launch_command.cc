@@ -16,6 +16,7 @@
 #include "tracer/cli/event_pump.h"
 #include "tracer/cli/exit_codes.h"
 #include "tracer/cli/failure.h"
+#include "tracer/cli/leaving.h"
 #include "tracer/cli/live_session.h"
 #include "tracer/cli/report_output.h"
 #include "tracer/cli/run_control.h"
@@ -211,16 +212,17 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   }
   const auto group = launch.limits.any() ? own_group(log) : nullptr;
   // When nobody traces any more.
-  const base::Cleanup leaving([&group, &log] {
+  const base::Cleanup without_group([&group, &log] {
     if (group) remove(*group, log);
   });
   if (group) guard->do_first([group] { group->kill(); });
   EventPump pump(**session, clock);
-  engine::Tracer tracer(std::move(options), clock, *pump.sinks().front(), log);
+  engine::Ticker ticker(options.tick);
+  engine::Tracer tracer(std::move(options), clock, *pump.sinks().front(), log, ticker);
   RunControl control({.limits = launch.limits, .settle = settings.settle, .group = group.get()},
                      tracer, pump, clock, guard ? &*guard : nullptr);
   diagnostics.keep_going(control.hurry(), clock);
-  if (launch.limits.any()) report_out->limit(control.hurry());
+  report_out->limit(control.hurry());
   engine::Command command;
   command.path = *found;
   command.argv = words;
@@ -237,6 +239,7 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   pump.start([&tracer] { return tracer.shared_cpu(); });
   const auto outcome = tracer.run(control);
   control.finish();
+  const Leaving leaving(ticker, [&control] { control.hurry_up(); });
   pump.finish();
   diagnostics.settle();
   tell_counters(tracer.counters(), pump, log);

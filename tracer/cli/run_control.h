@@ -44,6 +44,8 @@ class RunControl final : public engine::TickObserver {
   bool look_given_up() const { return reached() && !pump_.last_look_over(); }
   // True from the moment on that nobody is waited for any more who does not read our output.
   const std::atomic<bool>& hurry() const { return hurry_; }
+  // From any thread.
+  void hurry_up() { hurry_.store(true); }
 
   engine::Directive on_tick(base::Instant now) override;
   void on_picture_wanted() override { pump_.on_picture_wanted(); }
