@@ -11,6 +11,7 @@ from harness import (EXIT_FAILURE, EXIT_STUCK, PATIENCE, STUCKTRACE, Background,
                      status_field, stucktrace, wait_until)
 
 EXIT_DEADLINE = 124
+POLL = 7  # the call's number on x86-64
 SLEEP = "600"  # longer than any of this takes
 
 # Tells its pid in a file, so that the test knows when it is there and can see that it has ended.
@@ -401,6 +402,62 @@ class ToldToEnd(Limits):
             run.process.terminate()
             self.assertEqual(run.process.wait(PATIENCE), 3)
         self.assert_gone("left")
+
+
+class Unread(Limits):
+    """When the trace is over nobody but who reads is left to wait for: until told to end."""
+
+    def full_pipe(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        fcntl.fcntl(writer, fcntl.F_SETFL, os.O_NONBLOCK)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                os.write(writer, b"." * 4096)
+        fcntl.fcntl(writer, fcntl.F_SETFL, 0)
+        return writer
+
+    def start(self, words, **streams):
+        tool = subprocess.Popen([STUCKTRACE, *words], stdin=subprocess.DEVNULL, start_new_session=True,
+                                **streams)
+        for stream in streams.values():
+            if stream >= 0:
+                os.close(stream)
+        self.addCleanup(tool.wait)
+        self.addCleanup(tool.kill)
+        return tool
+
+    def told_once_it_waits(self, tool, signo):
+        """Its main thread, which traced, waits for room in the pipe."""
+        def waits():
+            with open("/proc/%d/task/%d/syscall" % (tool.pid, tool.pid)) as file:
+                return file.read().split(" ", 1)[0] == str(POLL)
+        self.assertTrue(wait_until(waits))
+        self.assertIsNone(tool.poll())
+        tool.send_signal(signo)
+        return tool.wait(PATIENCE)
+
+    def test_run(self):
+        code = TELL + "for i in range(300): os.access('/%d' % i, 0)\ntell('over')\nos._exit(4)"
+        for signo in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(signo):
+                tool = self.start(["run", "-e", "trace=all", "--", *self.program(code)],
+                                  stderr=self.full_pipe())
+                self.assertTrue(wait_until(lambda: self.told("over")))
+                self.assertTrue(wait_until(lambda: not children_of(tool.pid)))
+                self.assertEqual(self.told_once_it_waits(tool, signo), 4)
+                os.unlink(self.path("over"))
+
+    def test_attach(self):
+        with Background([sys.executable, "-S", "-c", "import os, sys\nopen(sys.argv[1], 'w').write('x')\n"
+                         "while True: os.close(os.open('/dev/null', 0))", self.path("begun")]) as target:
+            self.assertTrue(wait_until(lambda: self.told("begun")))
+            tool = self.start(["attach", "-e", "trace=all", str(target.pid)], stdout=self.full_pipe(),
+                              stderr=subprocess.DEVNULL)
+            self.assertTrue(wait_until(lambda: status_field(target.pid, "TracerPid") == str(tool.pid)))
+            tool.send_signal(signal.SIGINT)
+            self.assertTrue(wait_until(lambda: status_field(target.pid, "TracerPid") == "0"))
+            self.assertEqual(self.told_once_it_waits(tool, signal.SIGINT), EXIT_FAILURE)
 
 
 def parent_of(pid):

@@ -220,9 +220,34 @@ class Files(Case):
         with open(baseline) as file:
             self.assertEqual(file.read(), before)
         self.assertFalse(os.path.exists(started))
-        self.assertEqual(
-            stucktrace("run", "--junit", self.path("a"), "--", "no-such-command").returncode,
-            EXIT_NOT_FOUND)
+
+    def test_a_command_that_is_not_there_is_an_error(self):
+        """A report of an earlier run must not be taken for one of this."""
+        junit = self.path("junit.xml")
+        self.assertEqual(stucktrace("run", "-q", "--junit", junit, "--", "true").returncode, 0)
+        self.assert_one_line_error(stucktrace("run", "--junit", junit, "--", "no-such-command"),
+                                   EXIT_NOT_FOUND, "no-such-command")
+        error = xml.parse(junit).getroot().find("testsuite/testcase/error")
+        self.assertIn("no-such-command", error.get("message"))
+
+    def test_a_step_that_was_cut_short_has_not_passed(self):
+        junit, sarif, summary = self.path("junit.xml"), self.path("sarif.json"), self.path("summary.md")
+        result = stucktrace("run", "-q", "--deadline", "1s", "--grace", "100ms", "--junit", junit,
+                            "--sarif", sarif, "--", "sleep", "600",
+                            env=environment(GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=summary))
+        self.assertEqual(result.returncode, 124, result.stderr)
+        words = "Ended by stucktrace: the deadline of 1 s has passed (--deadline)."
+        suite = xml.parse(junit).getroot().find("testsuite")
+        self.assertEqual((suite.get("tests"), suite.get("failures"), suite.get("errors")), ("1", "0", "1"))
+        error = suite.find("testcase/error")
+        self.assertEqual(error.get("message"), words)
+        self.assertIn("sleep", error.text)
+        with open(sarif) as file:
+            invocation = json.load(file)["runs"][0]["invocations"][0]
+        self.assertEqual(invocation["toolExecutionNotifications"][0]["message"]["text"], words)
+        self.assertIn("\n::error title=stucktrace%3A deadline::" + words + "\n", result.stderr)
+        with open(summary, encoding="utf-8") as file:
+            self.assertIn("🔴 Ended by stucktrace", file.read())
 
     def test_a_calm_run_and_a_full_summary(self):
         summary = self.path("summary.md")

@@ -3,7 +3,7 @@ import os
 import shutil
 import subprocess
 
-from harness import Background, Case, children, main, stucktrace, task_states, wait_until
+from harness import PATIENCE, Background, Case, children, main, stucktrace, task_states, wait_until
 
 GO = """
 package main
@@ -18,6 +18,16 @@ NODE = """
 function innerWait() { require('child_process').spawnSync('sleep', ['1000']); }
 function outer() { innerWait(); }
 outer();
+"""
+
+
+# Waits for somebody to write to a FIFO.
+JAVA = """
+public class Waits {
+  static void innerWait(String path) throws Exception { new java.io.FileInputStream(path).close(); }
+  static void outerWait(String path) throws Exception { innerWait(path); }
+  public static void main(String[] words) throws Exception { outerWait(words[0]); }
+}
 """
 
 
@@ -65,6 +75,34 @@ class Runtimes(Case):
         stacks = self.stacks_of("node", "--perf-basic-prof", "--interpreted-frames-native-stack", script)
         self.assertRegex(stacks, r"innerWait \S*waits\.js:1")
         self.assertRegex(stacks, r"outer \S*waits\.js:2|Builtins_InterpreterEntryTrampoline")
+
+    def test_java_by_the_map_for_perf(self):
+        for tool in ("java", "javac", "jcmd"):
+            if not shutil.which(tool):
+                self.skipTest("no %s here" % tool)
+        self.write("Waits.java", JAVA)
+        subprocess.run(["javac", "Waits.java"], check=True, cwd=self.directory, timeout=300)
+        os.mkfifo(self.path("fifo"))
+        frames = ["FileInputStream.open0(", "Waits.innerWait(", "Waits.outerWait(", "Waits.main("]
+        words = ["java", "-Xmx64m", "-Xcomp", "-XX:TieredStopAtLevel=1", "-XX:+PreserveFramePointer",
+                 "-XX:CompileCommand=dontinline,Waits.*", "-cp", ".", "Waits", "fifo"]
+        with Background(words, cwd=self.directory) as target:
+            seen = []
+
+            def all_frames():
+                # Till the machine is there to answer, and has compiled them.
+                subprocess.run(["jcmd", str(target.pid), "Compiler.perfmap"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, timeout=PATIENCE)
+                seen[:] = [stucktrace("explain", "--stacks", target.pid).stdout]
+                return all(frame in seen[0] for frame in frames)
+            try:
+                self.assertTrue(wait_until(all_frames), seen)
+            finally:
+                if os.path.exists("/tmp/perf-%d.map" % target.pid):
+                    os.unlink("/tmp/perf-%d.map" % target.pid)
+            places = [seen[0].index(frame) for frame in frames]
+            self.assertEqual(places, sorted(places), seen[0])
+            self.assertEqual({tracer for _, tracer in task_states(target.pid).values()}, {"0"})
 
 
 if __name__ == "__main__":

@@ -239,6 +239,27 @@ class WhenBlocked(Case):
                 self.assertEqual(target.returncode, 0)
             self.expect_one_stack_a_thread(path)
 
+    def test_the_report_of_an_attach_has_them(self):
+        report, path = self.path("report.json"), self.path("record")
+        with self.start(DEEP, self.THREADS, self.DEPTH) as target:
+            self.assertEqual(target.stdout.readline(), "ready\n")
+            with self.start(STUCKTRACE, "attach", "-q", "--json=" + report, "-o", path, "-k", "blocked",
+                            "--stuck-after", "300ms", target.pid) as tool:
+                self.assertTrue(wait_until(lambda: self.all_seen(path)))
+                tool.send_signal(signal.SIGINT)
+                out, errors = tool.communicate()
+            target.communicate()
+            self.assertEqual(target.returncode, 0)
+        self.assertEqual((tool.returncode, out), (0, ""), errors)
+        with open(report) as file:
+            taken = json.load(file)["call_stacks"]
+        seen = {event["tid"]: event["stack"] for event in stacks_of(path)}
+        self.assertEqual({call["tid"]: taken["stacks"][call["stack"]]["stack"]
+                          for call in taken["calls"]}, seen)
+        self.assertEqual(len(taken["calls"]), self.THREADS + 1)
+        for call in taken["calls"]:
+            self.assertIn("read(", call["call"])
+
 
 if __name__ == "__main__":
     main()

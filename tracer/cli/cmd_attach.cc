@@ -9,6 +9,7 @@
 #include "tracer/cli/event_pump.h"
 #include "tracer/cli/exit_codes.h"
 #include "tracer/cli/failure.h"
+#include "tracer/cli/leaving.h"
 #include "tracer/cli/live_session.h"
 #include "tracer/cli/report_output.h"
 #include "tracer/cli/sampler.h"
@@ -81,9 +82,10 @@ int attach(const AttachOptions& options) {
   EventPump pump(**session, clock, engine::TracerGroup::useful(members.size()));
   engine::TracerGroup tracers(settings->tracer, clock, pump.sinks(), log);
   // Processes of others: nobody who does not read our words holds them up.
-  const std::atomic<bool> hurry{false};
+  std::atomic<bool> hurry{false};
   out.keep_going(hurry, clock);
   diagnostics.keep_going(hurry, clock);
+  report_out->limit(hurry);
   pump.start([&tracers] { return tracers.shared_cpu(); });
   for (const engine::TracerGroup::Target& target : tracers.attach(members)) {
     if (target.attached) continue;
@@ -103,6 +105,8 @@ int attach(const AttachOptions& options) {
     return fail(explain_attach_failure(target.pid, target.attached.error()));
   }
   const auto outcome = tracers.run(pump);
+  // Let go; told to end once more, it does not wait for who does not read.
+  const Leaving leaving(tracers.ticker(), [&hurry] { hurry.store(true); });
   pump.finish();
   out.settle();
   diagnostics.settle();

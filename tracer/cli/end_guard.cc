@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <future>
+#include <utility>
+
 #include "tracer/kernel/quiet_thread.h"
 
 namespace stucktrace::cli {
@@ -31,6 +34,26 @@ void EndGuard::change_status(int status) {
   status_ = status;
 }
 
+void EndGuard::do_first(std::function<void()> deed) {
+  const std::scoped_lock lock(mutex_);
+  deed_ = std::move(deed);
+}
+
+void EndGuard::end_process() const {
+  constexpr base::Nanoseconds kDeedLimit = std::chrono::seconds{1};
+  std::promise<void> done;
+  const std::future<void> is_done = done.get_future();
+  std::optional<std::jthread> worker;
+  if (deed_) {
+    worker = kernel::quiet_thread([&] {
+      deed_();
+      done.set_value();
+    });
+    is_done.wait_for(kDeedLimit);
+  }
+  ::_exit(status_);
+}
+
 void EndGuard::work(const std::stop_token& stop) {
   const base::SystemClock clock;
   std::unique_lock lock(mutex_);
@@ -41,7 +64,7 @@ void EndGuard::work(const std::stop_token& stop) {
     }
     const base::Instant waits_for = *at_;
     const base::Nanoseconds left = waits_for - clock.now();
-    if (left <= base::Nanoseconds{}) ::_exit(status_);
+    if (left <= base::Nanoseconds{}) end_process();
     wake_.wait_for(lock, stop, left, [&] { return *at_ != waits_for; });
   }
 }

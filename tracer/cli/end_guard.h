@@ -1,6 +1,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -23,13 +24,17 @@ class EndGuard {
   void arm(base::Nanoseconds from_now, int status);
   bool armed() const;
   void change_status(int status);
+  // Done before that, for as long as it takes but a second. On a thread of its own.
+  void do_first(std::function<void()> deed);
 
  private:
   void work(const std::stop_token& stop);
+  [[noreturn]] void end_process() const;
   mutable std::mutex mutex_;
   std::condition_variable_any wake_;
   std::optional<base::Instant> at_;
   int status_ = 0;
+  std::function<void()> deed_;
   std::jthread thread_;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@ struct LastLook {
   model::Ended ended;
   base::Nanoseconds settle{};
   base::Nanoseconds time_limit{};  // of each of its two
+  std::vector<base::Pid> also{};   // what belongs to the tree and is found nowhere below it
 };
 
 // How far a session has come with it.
@@ -33,6 +35,9 @@ class LastLookStage {
   // It begins with this.
   SampleRequest ask(std::vector<base::Pid> roots) {
     stage_ = Stage::kAsked;
+    for (const base::Pid pid : look_.also) {
+      if (std::ranges::find(roots, pid) == roots.end()) roots.push_back(pid);
+    }
     return {.roots = std::move(roots), .settle = look_.settle, .time_limit = look_.time_limit};
   }
   void end() { stage_ = Stage::kOver; }

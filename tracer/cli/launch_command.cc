@@ -7,18 +7,22 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
 #include <string_view>
 
+#include "tracer/base/cleanup.h"
 #include "tracer/base/text.h"
 #include "tracer/cli/command_lookup.h"
 #include "tracer/cli/event_pump.h"
 #include "tracer/cli/exit_codes.h"
 #include "tracer/cli/failure.h"
 #include "tracer/cli/inherited_fds.h"
+#include "tracer/cli/leaving.h"
 #include "tracer/cli/live_session.h"
 #include "tracer/cli/report_output.h"
 #include "tracer/cli/run_control.h"
 #include "tracer/cli/traced_calls.h"
+#include "tracer/kernel/control_group.h"
 #include "tracer/kernel/fast_idle.h"
 
 namespace stucktrace::cli {
@@ -144,18 +148,48 @@ SessionPlan session_plan(const std::vector<std::string>& words, const RunLimits&
   return plan;
 }
 
+// Without one the tree is ended all the same, but for what a debugger has taken over and somebody
+// else taken in.
+std::shared_ptr<kernel::ControlGroup> own_group(base::Log& log) {
+  auto group = kernel::ControlGroup::make(kernel::Procfs{});
+  if (group) return std::move(*group);
+  log.say(base::LogLevel::kVerbose,
+          fmt::format("no control group for the tree: {}", group.error().message()));
+  return nullptr;
+}
+
+void join(kernel::ControlGroup& group, base::Pid pid, base::Log& log) {
+  const auto joined = group.add(pid);
+  log.say(base::LogLevel::kVerbose,
+          joined ? "the tree is in control group " + group.path()
+                 : "the tree is in no control group of its own: " + joined.error().message());
+}
+
+void remove(kernel::ControlGroup& group, base::Log& log) {
+  if (const auto removed = group.remove(); !removed) {
+    log.say(base::LogLevel::kNormal, removed.error().message());
+  }
+}
+
 }  // namespace
 
 int launch_command(const std::vector<std::string>& words, const Settings& settings,
                    const LaunchOptions& launch, const Startup& startup) {
-  const char* path = std::getenv("PATH");
-  auto found = find_command(words.front(), path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
-  if (!found) return cannot_run(found.error());
-
-  const base::SystemClock clock;
   // Ends last.
   std::optional<EndGuard> guard;
   if (launch.limits.any()) guard.emplace();
+  std::vector<InputFile> inputs;
+  if (launch.golden != nullptr) inputs.push_back({launch.golden->path(), "the baseline"});
+  auto report_out = ReportOutput::open(settings, "run", words, inputs);
+  if (!report_out) return fail(report_out.error());
+  const char* path = std::getenv("PATH");
+  auto found = find_command(words.front(), path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
+  if (!found) {
+    report_out->give_up(found.error());
+    return cannot_run(found.error());
+  }
+
+  const base::SystemClock clock;
   Output diagnostics(STDERR_FILENO, "stderr");
   base::StderrLog log(settings.log_level,
                       [&diagnostics](std::string_view line) { diagnostics.note(line); });
@@ -164,10 +198,6 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   // A tree with a limit does not outlive who watches it.
   options.kill_on_exit = launch.kill_on_exit || launch.limits.any();
   options.may_be_ended = launch.limits.any();
-  std::vector<InputFile> inputs;
-  if (launch.golden != nullptr) inputs.push_back({launch.golden->path(), "the baseline"});
-  auto report_out = ReportOutput::open(settings, "run", words, inputs);
-  if (!report_out) return fail(report_out.error());
   RunReport report(*report_out, diagnostics, settings);
   const model::TracedCalls traced = traced_calls(options);
   auto session = LiveSession::create(settings, session_plan(words, launch.limits, traced, report),
@@ -181,12 +211,19 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
     if (!held) return fail(held.error());
     fast_idle = std::move(*held);
   }
+  const auto group = launch.limits.any() ? own_group(log) : nullptr;
+  // When nobody traces any more.
+  const base::Cleanup without_group([&group, &log] {
+    if (group) remove(*group, log);
+  });
+  if (group) guard->do_first([group] { group->kill(); });
   EventPump pump(**session, clock);
-  engine::Tracer tracer(std::move(options), clock, *pump.sinks().front(), log);
-  RunControl control({.limits = launch.limits, .settle = settings.settle}, tracer, pump, clock,
-                     guard ? &*guard : nullptr);
+  engine::Ticker ticker(options.tick);
+  engine::Tracer tracer(std::move(options), clock, *pump.sinks().front(), log, ticker);
+  RunControl control({.limits = launch.limits, .settle = settings.settle, .group = group.get()},
+                     tracer, pump, clock, guard ? &*guard : nullptr);
   diagnostics.keep_going(control.hurry(), clock);
-  if (launch.limits.any()) report_out->limit(control.hurry());
+  report_out->limit(control.hurry());
   engine::Command command;
   command.path = *found;
   command.argv = words;
@@ -198,11 +235,13 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
     return fail(pid.error());
   }
   leave_inherited_fds();
+  if (group) join(*group, *pid, log);
   control.launched(clock.now());
   (*session)->add_root(*pid);
   pump.start([&tracer] { return tracer.shared_cpu(); });
   const auto outcome = tracer.run(control);
   control.finish();
+  const Leaving leaving(ticker, [&control] { control.hurry_up(); });
   pump.finish();
   diagnostics.settle();
   tell_counters(tracer.counters(), pump, log);
@@ -242,7 +281,10 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   }
   const int status = exit_status(*outcome, control, own_failure);
   // What never came back from its look is not waited for.
-  if (control.look_given_up()) ::_exit(status);
+  if (control.look_given_up()) {
+    if (group) remove(*group, log);
+    ::_exit(status);
+  }
   return status == kExitOk && differs ? static_cast<int>(kExitDiffers) : status;
 }
 

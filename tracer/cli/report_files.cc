@@ -7,6 +7,7 @@
 #include "tracer/cli/live_session.h"
 #include "tracer/cli/version.h"
 #include "tracer/render/annotations.h"
+#include "tracer/render/cut_short.h"
 #include "tracer/render/html_report.h"
 #include "tracer/render/junit_report.h"
 #include "tracer/render/markdown_report.h"
@@ -86,7 +87,9 @@ void ReportFiles::write(const model::Report& report, base::Nanoseconds took,
   subject_.took = took;
   put(report, lanes, Draft::kNo);
   // Nobody wants to read in the job's summary that nothing happened.
-  if (!render::told_findings(report).empty()) summarise(report);
+  if (!render::told_findings(report).empty() || render::cut_short(report) != nullptr) {
+    summarise(report);
+  }
   if (annotates_) marks.write(render::github_annotations(report, subject_));
 }
 

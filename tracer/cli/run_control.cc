@@ -1,9 +1,11 @@
 #include "tracer/cli/run_control.h"
 
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <iterator>
 #include <thread>
 
 #include "tracer/cli/exit_codes.h"
@@ -89,7 +91,10 @@ void RunControl::diagnose() {
   const base::Nanoseconds limit = end_->look_limit();
   const base::Nanoseconds settle = std::min(plan_.settle, limit / 4);
   // Two looks and what is made of them: a little is left for the latter.
-  pump_.want_last_look({.ended = ended_, .settle = settle, .time_limit = (limit - settle) * 2 / 5});
+  pump_.want_last_look({.ended = ended_,
+                        .settle = settle,
+                        .time_limit = (limit - settle) * 2 / 5,
+                        .also = outside()});
 }
 
 bool RunControl::idle_expired(base::Instant now) {
@@ -98,12 +103,33 @@ bool RunControl::idle_expired(base::Instant now) {
   return idle_->expired(now);
 }
 
-// Of the traced tree, and of what was let go on the way.
+// What lives of the tree: below us or, if somebody else has taken it in, in its group.
+std::vector<kernel::Descendants::Process> RunControl::present() const {
+  std::vector<kernel::Descendants::Process> found = descendants_->now();
+  if (plan_.group == nullptr) return found;
+  for (const base::Pid pid : plan_.group->members()) found.push_back({.pid = pid});
+  return found;
+}
+
+// What only the group knows of.
+std::vector<base::Pid> RunControl::outside() const {
+  if (plan_.group == nullptr) return {};
+  std::vector<base::Pid> known = tracer_.processes();
+  for (const kernel::Descendants::Process& process : descendants_->now()) {
+    known.push_back(process.pid);
+  }
+  known.push_back(base::Pid{::getpid()});
+  std::ranges::sort(known);
+  std::vector<base::Pid> found;
+  std::ranges::set_difference(plan_.group->members(), known, std::back_inserter(found));
+  return found;
+}
+
 Activity RunControl::activity() {
   std::vector<base::Pid> pids = tracer_.processes();
-  auto present = descendants_->now();
-  if (present != seen_) ++seen_changes_;
-  seen_ = std::move(present);
+  auto now_present = present();
+  if (now_present != seen_) ++seen_changes_;
+  seen_ = std::move(now_present);
   for (const kernel::Descendants::Process& process : seen_) pids.push_back(process.pid);
   std::ranges::sort(pids);
   const auto doubles = std::ranges::unique(pids);
@@ -119,15 +145,23 @@ Activity RunControl::activity() {
   return sum;
 }
 
-// The traced tree is known exactly; what was let go on the way is found below this process.
+// The traced tree is known exactly; what was let go on the way is found below this process, and in
+// the group.
 void RunControl::signal_all(int signo) {
+  const kernel::ControlGroup* group = plan_.group;
   const std::vector<base::Pid> traced = tracer_.processes();
   tracer_.signal_tree(signo);
+  if (group != nullptr && signo == SIGKILL) group->kill();
+  std::vector<base::Pid> signalled = traced;
   for (const kernel::Descendants::Process& process : descendants_->now()) {
     if (std::ranges::binary_search(traced, process.pid)) continue;
     static_cast<void>(descendants_->signal(process, signo));
     if (signo != SIGKILL) static_cast<void>(descendants_->signal(process, SIGCONT));
+    signalled.push_back(process.pid);
   }
+  if (group == nullptr || signo == SIGKILL) return;
+  std::ranges::sort(signalled);
+  group->signal(signo, signalled);
 }
 
 int RunControl::own_status() const {
@@ -152,7 +186,7 @@ void RunControl::finish() {
     // Orphans that came to us, traced or not, are nobody else's to reap.
     while (::waitpid(-1, nullptr, WNOHANG | __WALL) > 0) {
     }
-    if (descendants_->now().empty()) break;
+    if (present().empty()) break;
     const bool ending = reached();
     const int cancels = cancels_;
     tracer_.pass_signals(*this);

@@ -9,6 +9,7 @@
 #include "tracer/cli/event_pump.h"
 #include "tracer/cli/run_limits.h"
 #include "tracer/engine/tracer.h"
+#include "tracer/kernel/control_group.h"
 #include "tracer/kernel/descendants.h"
 #include "tracer/kernel/procfs.h"
 
@@ -21,6 +22,8 @@ class RunControl final : public engine::TickObserver {
   struct Plan {
     RunLimits limits;
     base::Nanoseconds settle{};  // of the last look, at most
+    // The command and whatever it starts are in it; null if none could be had.
+    const kernel::ControlGroup* group = nullptr;
   };
   // Made before the launch: what is a child of this process by then is none of the tree's.
   // `guard` may be null where there is no limit.
@@ -41,6 +44,8 @@ class RunControl final : public engine::TickObserver {
   bool look_given_up() const { return reached() && !pump_.last_look_over(); }
   // True from the moment on that nobody is waited for any more who does not read our output.
   const std::atomic<bool>& hurry() const { return hurry_; }
+  // From any thread.
+  void hurry_up() { hurry_.store(true); }
 
   engine::Directive on_tick(base::Instant now) override;
   void on_picture_wanted() override { pump_.on_picture_wanted(); }
@@ -52,6 +57,8 @@ class RunControl final : public engine::TickObserver {
   Activity activity();
   void diagnose();
   void signal_all(int signo);
+  std::vector<kernel::Descendants::Process> present() const;
+  std::vector<base::Pid> outside() const;
   void note_former(base::Instant now);
   void arm_guard(base::Instant now);
   bool follows_untraced() const;

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "tracer/kernel/text_scan.h"
+#include "tracer/kernel/cgroup_text.h"
 
 namespace stucktrace::engine {
 namespace {
@@ -15,27 +15,6 @@ constexpr int kMaxDepth = 64;
 constexpr std::size_t kMaxText = 64U << 10U;
 
 }  // namespace
-
-std::optional<std::string> parse_cgroup(std::string_view text) {
-  constexpr std::string_view kUnified = "0::";
-  while (!text.empty()) {
-    const std::string_view line = kernel::take_line(text);
-    if (!line.starts_with(kUnified)) continue;
-    const std::string_view path = line.substr(kUnified.size());
-    const bool inside = path.starts_with('/') && path.find("/..") == std::string_view::npos;
-    return inside ? std::optional{std::string{path}} : std::nullopt;
-  }
-  return std::nullopt;
-}
-
-std::optional<std::uint64_t> parse_flat_key(std::string_view text, std::string_view key) {
-  while (!text.empty()) {
-    std::string_view line = kernel::take_line(text);
-    std::uint64_t value = 0;
-    if (kernel::take_word(line) == key && kernel::take_number(line, value)) return value;
-  }
-  return std::nullopt;
-}
 
 void CgroupReader::begin() {
   before_ = std::exchange(now_, {});
@@ -48,12 +27,12 @@ const CgroupReader::Group& CgroupReader::group(const std::string& path) {
   const kernel::Procfs files{root_};  // the same bounded reads, below another root
   // Frozen from above counts here too; the quota of each group on the way does.
   if (const auto events = files.text(path + "/cgroup.events", kMaxText)) {
-    found.frozen = parse_flat_key(*events, "frozen").value_or(0) == 1;
+    found.frozen = kernel::parse_flat_key(*events, "frozen").value_or(0) == 1;
   }
   std::string_view left = path;
   for (int depth = 0; left.size() > 1 && depth < kMaxDepth; ++depth) {
     const auto stat = files.text(fmt::format("{}/cpu.stat", left), kMaxText);
-    const auto throttled = stat ? parse_flat_key(*stat, "throttled_usec") : std::nullopt;
+    const auto throttled = stat ? kernel::parse_flat_key(*stat, "throttled_usec") : std::nullopt;
     if (throttled) found.throttled_us = found.throttled_us.value_or(0) + *throttled;
     left = left.substr(0, left.rfind('/'));
   }
@@ -62,7 +41,7 @@ const CgroupReader::Group& CgroupReader::group(const std::string& path) {
 
 void CgroupReader::fill(const kernel::Procfs& procfs, model::Process& process) {
   const auto text = procfs.text(fmt::format("{}/cgroup", process.pid), kMaxText);
-  const auto path = text ? parse_cgroup(*text) : std::nullopt;
+  const auto path = text ? kernel::parse_cgroup(*text) : std::nullopt;
   if (!path) return;
   const Group& now = group(*path);
   process.frozen = now.frozen;

@@ -33,10 +33,4 @@ class CgroupReader {
   std::map<std::string, Group> before_;
 };
 
-// The version 2 group in the text of /proc/PID/cgroup; nullopt if there is none, or one that lies
-// outside of our cgroup namespace.
-std::optional<std::string> parse_cgroup(std::string_view text);
-// The number of a line "key number" of cpu.stat or cgroup.events.
-std::optional<std::uint64_t> parse_flat_key(std::string_view text, std::string_view key);
-
 }  // namespace stucktrace::engine

@@ -40,6 +40,8 @@ class TracerGroup {
   base::Result<Outcome> run(TickObserver& observer);
 
   Tracer::Counters counters() const { return counters_; }
+  // For signals to the tool after run().
+  Ticker& ticker() { return ticker_; }
   // The CPU a lone tracer shares with its tracee, -1 with several.
   int shared_cpu() const { return shared_cpu_.load(std::memory_order_relaxed); }
 

@@ -26,14 +26,15 @@ base::Result<void> move(const std::string& from, const std::string& to) {
   return {};
 }
 
-// Only what an earlier run left behind may be overwritten unasked.
+// Only what an earlier run left behind may be overwritten unasked; one that was killed may have
+// left a file with nothing in it yet.
 base::Result<void> clear(const std::string& path) {
   struct stat about{};
   if (::lstat(path.c_str(), &about) != 0) {
     if (errno == ENOENT) return {};
     return cannot("look at", path);
   }
-  if (!S_ISREG(about.st_mode) || !Reader::open(path)) {
+  if (!S_ISREG(about.st_mode) || (about.st_size > 0 && !Reader::open(path))) {
     return base::usage_error(
         fmt::format("{} is in the way and is no recording", base::escape_text(path)),
         "record to another file");
@@ -72,7 +73,7 @@ base::Result<std::unique_ptr<RingWriter>> RingWriter::create(const std::string& 
   auto writer = Writer::create(path, header);
   if (!writer) return base::Failure{writer.error()};
   std::unique_ptr<RingWriter> ring{new RingWriter{path, header, size, std::move(*writer)}};
-  for (const std::string& other : {ring->earlier(), ring->next()}) {
+  for (const std::string& other : {ring->earlier(), ring->next(), ring->whole()}) {
     if (auto cleared = clear(other); !cleared) return base::Failure{cleared.error()};
   }
   return ring;
@@ -121,9 +122,14 @@ base::Result<void> RingWriter::put_in_place() const {
   if (::renameat2(AT_FDCWD, next().c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) == 0) {
     return move(next(), earlier());
   }
-  // Not every file system can exchange.
-  if (auto done = move(path_, earlier()); !done) return done;
-  return move(next(), path_);
+  // Not every file system can exchange. With a second name for the part that is to be the earlier
+  // one there is a recording at PATH all the time.
+  if (::link(path_.c_str(), whole().c_str()) != 0) {
+    if (auto done = move(path_, earlier()); !done) return done;
+    return move(next(), path_);
+  }
+  if (auto done = move(next(), path_); !done) return done;
+  return move(whole(), earlier());
 }
 
 std::optional<base::Error> RingWriter::failure() const {
@@ -131,15 +137,14 @@ std::optional<base::Error> RingWriter::failure() const {
 }
 
 base::Result<void> RingWriter::join() const {
-  const std::string whole = path_ + ".whole";
-  auto writer = Writer::create(whole, header_);
+  auto writer = Writer::create(whole(), header_);
   if (!writer) return base::Failure{writer.error()};
   auto done = copy(earlier(), 0, **writer);
   if (done) done = copy(path_, prologue_events_, **writer);
   if (done) done = (*writer)->finish();
-  if (done) done = move(whole, path_);
+  if (done) done = move(whole(), path_);
   if (!done) {
-    ::unlink(whole.c_str());
+    ::unlink(whole().c_str());
     return done;
   }
   ::unlink(earlier().c_str());

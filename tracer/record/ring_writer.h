@@ -19,13 +19,15 @@ namespace stucktrace::record {
 // While it grows there are two files, each a recording of its own: PATH and, before it in time,
 // PATH.earlier; a new one begins as PATH.next. finish() makes one of them, with a third,
 // PATH.whole, on its way. If the program dies before, both replay, and where there is PATH.earlier,
-// PATH tells that something came before it.
+// PATH tells that something came before it. For a moment of a turn the part before it is PATH.next
+// or, on a file system that cannot exchange two names, PATH.whole; only where that knows no links
+// either there may then be no PATH.
 class RingWriter final : public Sink {
  public:
   static constexpr std::uint64_t kSmallest = std::uint64_t{64} << 10U;
 
   // Like Writer::create; an error too if PATH is no regular file, SIZE is too small, or something
-  // that is no recording is at PATH.earlier or PATH.next.
+  // that is no recording is at PATH.earlier, PATH.next or PATH.whole.
   static base::Result<std::unique_ptr<RingWriter>> create(const std::string& path,
                                                           const model::TraceHeader& header,
                                                           std::uint64_t size);
@@ -45,6 +47,7 @@ class RingWriter final : public Sink {
         writer_(std::move(writer)) {}
   std::string earlier() const { return path_ + ".earlier"; }
   std::string next() const { return path_ + ".next"; }
+  std::string whole() const { return path_ + ".whole"; }
   // Starts the next part; the one before the present one is given up.
   void turn();
   base::Result<void> put_in_place() const;

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <vector>
+
+#include "tracer/render/cut_short.h"
 #include "tracer/render/escape.h"
 #include "tracer/render/finding_place.h"
 #include "tracer/render/finding_text.h"
@@ -9,18 +13,33 @@
 
 namespace stucktrace::render {
 
+namespace {
+constexpr std::size_t kLinksShown = 20;  // the report and the job's summary have them all
+}  // namespace
+
 std::string github_annotations(const model::Report& report, const Subject& subject) {
-  std::string out;
-  for (const Told& told : told_findings(report)) {
-    // A command counts at a line's start alone, and a program may have left its line open.
-    if (out.empty()) out = "\n";
+  const std::vector<Told> findings = told_findings(report);
+  const model::Ended* ended = cut_short(report);
+  if (findings.empty() && ended == nullptr) return "";
+  // A command counts at a line's start alone, and a program may have left its line open.
+  std::string out = "\n";
+  if (ended != nullptr) {
+    out += fmt::format("::error title={}::{}\n", github_property("stucktrace: " + ended->because),
+                       github_message(cut_short_sentence(*ended)));
+  }
+  for (const Told& told : findings) {
     const model::Finding& finding = *told.finding;
     std::string where;
     if (const auto place = source_place(report, finding, subject)) {
       where = fmt::format("file={},line={},", github_property(place->file), place->line);
     }
     std::string message = verdict_text(told);
-    for (const model::ChainLink& link : finding.chain) message += "\n↳ " + link_sentence(link);
+    for (std::size_t i = 0; i < std::min(finding.chain.size(), kLinksShown); ++i) {
+      message += "\n↳ " + link_sentence(finding.chain[i]);
+    }
+    if (finding.chain.size() > kLinksShown) {
+      message += fmt::format("\n… and {} more", finding.chain.size() - kLinksShown);
+    }
     if (!finding.remedy.empty()) {
       message += "\nRemedy: " + terminal_text(finding.remedy, kSentenceLimit);
     }

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "tracer/render/calm.h"
+#include "tracer/render/cut_short.h"
 #include "tracer/render/escape.h"
 #include "tracer/render/finding_place.h"
 #include "tracer/render/finding_text.h"
@@ -70,8 +71,16 @@ std::string junit_report(const model::Report& report, const Subject& subject) {
   for (const Told& told : findings) {
     suite.add(finding_name(report, *told.finding), stalled(report, told), failure(report, told));
   }
-  const std::size_t errors = subject.failure.empty() ? 0 : 1;
-  if (errors > 0) {
+  std::size_t errors = 0;
+  if (const model::Ended* ended = cut_short(report)) {
+    ++errors;
+    suite.add("ended: " + ended->because, subject.took,
+              fmt::format("      <error type=\"{}\" message=\"{}\">{}</error>\n",
+                          xml_attribute(ended->because), xml_attribute(cut_short_sentence(*ended)),
+                          xml_text(cut_short_story(report))));
+  }
+  if (!subject.failure.empty()) {
+    ++errors;
     suite.add("the trace", subject.took,
               fmt::format("      <error type=\"stucktrace\" message=\"{}\"/>\n",
                           xml_attribute(terminal_text(subject.failure, kSentenceLimit))));
@@ -82,13 +91,15 @@ std::string junit_report(const model::Report& report, const Subject& subject) {
   const std::string counts = fmt::format("tests=\"{}\" failures=\"{}\" errors=\"{}\"",
                                          suite.tests(), findings.size(), errors);
   std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-  out += fmt::format("<testsuites name=\"stucktrace\" {} time=\"{}\">\n", counts,
-                     seconds(subject.took));
+  // Of the two schemas in use Apache Ant's knows no attributes here, asks for id, package and host
+  // (whose name is nobody's business), and for both outputs at the end.
+  out += "<testsuites>\n";
   std::string started = iso_time(report.taken_wall - subject.took);
   started.resize(started.find('.'));  // whole seconds, no zone: what the format's readers take
   out += fmt::format(
-      "  <testsuite name=\"stucktrace\" {} skipped=\"0\" time=\"{}\" timestamp=\"{}\">\n", counts,
-      seconds(subject.took), started);
+      "  <testsuite name=\"stucktrace\" {} skipped=\"0\" time=\"{}\" timestamp=\"{}\" "
+      "hostname=\"localhost\" id=\"0\" package=\"stucktrace\">\n",
+      counts, seconds(subject.took), started);
   out += "    <properties>\n";
   out += property("command", subject.command + " " + command_text(subject.words, kCommandColumns));
   out += property("version", report.tool_version);
@@ -99,7 +110,7 @@ std::string junit_report(const model::Report& report, const Subject& subject) {
   for (const std::string& sentence : unseen_sentences(report)) {
     said += "could not see: " + sentence + "\n";
   }
-  if (!said.empty()) out += fmt::format("    <system-out>{}</system-out>\n", xml_text(said));
+  out += fmt::format("    <system-out>{}</system-out>\n    <system-err/>\n", xml_text(said));
   return out + "  </testsuite>\n</testsuites>\n";
 }
 

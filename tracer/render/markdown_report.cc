@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "tracer/render/calm.h"
+#include "tracer/render/cut_short.h"
 #include "tracer/render/escape.h"
 #include "tracer/render/finding_place.h"
 #include "tracer/render/finding_text.h"
@@ -37,9 +38,9 @@ std::string finding_text(const model::Report& report, const Told& told, const Su
   return out;
 }
 
-std::string story_text(const model::Report& report, const Told& told) {
-  return "<details><summary>The whole story</summary>\n\n" +
-         markdown_block(finding_story(report, told)) + "\n</details>\n\n";
+std::string story_text(std::string_view story) {
+  return "<details><summary>The whole story</summary>\n\n" + markdown_block(story) +
+         "\n</details>\n\n";
 }
 
 }  // namespace
@@ -53,21 +54,28 @@ std::string markdown_report(const model::Report& report, const Subject& subject,
     out += fmt::format("⚠️ The trace did not come to its end: {}\n\n",
                        markdown_text(terminal_text(subject.failure, kSentenceLimit)));
   }
-  if (findings.empty()) {
-    if (subject.failure.empty()) {
-      out += fmt::format("🟢 {}\n\n", markdown_text(calm_sentence(report)));
-    }
+  const model::Ended* ended = cut_short(report);
+  if (ended != nullptr) {
+    out += fmt::format("🔴 {}\n\n", markdown_text(cut_short_sentence(*ended)));
+  }
+  if (findings.empty() && subject.failure.empty()) {
+    out += fmt::format("{}{}\n\n", ended == nullptr ? "🟢 " : "",
+                       markdown_text(calm_sentence(report)));
   }
   constexpr std::size_t kRest = 200;  // for what tells how much is left out
   const auto fits = [&](std::string_view more) {
     return out.size() + more.size() + kRest <= limit;
   };
+  if (ended != nullptr && findings.empty()) {
+    const std::string story = story_text(cut_short_story(report));
+    if (fits(story)) out += story;
+  }
   std::size_t told_of = 0;
   for (const Told& told : findings) {
     const std::string text = finding_text(report, told, subject);
     if (!fits(text)) break;
     ++told_of;
-    const std::string story = story_text(report, told);
+    const std::string story = story_text(finding_story(report, told));
     out += text;
     if (fits(story)) out += story;
   }

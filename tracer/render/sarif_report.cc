@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "tracer/render/cut_short.h"
 #include "tracer/render/escape.h"
 #include "tracer/render/finding_place.h"
 #include "tracer/render/finding_text.h"
@@ -152,10 +153,14 @@ Json invocation(const model::Report& report, const Subject& subject) {
                                   command_text(subject.words, kCommandColumns)},
               {"startTimeUtc", iso_time(report.taken_wall - subject.took)},
               {"endTimeUtc", iso_time(report.taken_wall)}};
+  Json notes = Json::array();
   if (!subject.failure.empty()) {
-    out["toolExecutionNotifications"] =
-        Json::array({{{"level", "error"}, {"message", {{"text", safe(subject.failure)}}}}});
+    notes.push_back({{"level", "error"}, {"message", {{"text", safe(subject.failure)}}}});
   }
+  if (const model::Ended* ended = cut_short(report)) {
+    notes.push_back({{"level", "warning"}, {"message", {{"text", cut_short_sentence(*ended)}}}});
+  }
+  if (!notes.empty()) out["toolExecutionNotifications"] = std::move(notes);
   return out;
 }
 

@@ -11,6 +11,7 @@
 
 #include "tracer/base/text.h"
 #include "tracer/render/calm.h"
+#include "tracer/render/cut_short.h"
 #include "tracer/render/escape.h"
 #include "tracer/render/finding_scope.h"
 #include "tracer/render/finding_text.h"
@@ -137,9 +138,7 @@ void write_survey(const Report& report, Page& page) {
 std::string text_report(const Report& report, const TextOptions& options) {
   Page page(options);
   if (report.ended) {
-    page.paragraph(
-        fmt::format("Ended by stucktrace: {}.", terminal_text(report.ended->words, kSentenceLimit)),
-        "", "", Style::kWarn);
+    page.paragraph(cut_short_sentence(*report.ended), "", "", Style::kWarn);
     page.line("");
   }
   if (told_findings(report).empty()) {

@@ -7,23 +7,6 @@
 namespace stucktrace::engine {
 namespace {
 
-TEST(ParseCgroup, OnlyAVersion2GroupWithinOurNamespace) {
-  EXPECT_EQ(parse_cgroup("12:cpu:/old\n0::/a/b\n"), "/a/b");
-  EXPECT_EQ(parse_cgroup("0::/\n"), "/");
-  EXPECT_FALSE(parse_cgroup("12:cpu:/old\n"));
-  EXPECT_FALSE(parse_cgroup("0::/../../elsewhere\n"));
-  EXPECT_FALSE(parse_cgroup("0::relative\n"));
-  EXPECT_FALSE(parse_cgroup(""));
-}
-
-TEST(ParseFlatKey, TheWholeKeyAndANumber) {
-  EXPECT_EQ(parse_flat_key("populated 1\nfrozen 0\n", "frozen"), 0U);
-  EXPECT_EQ(parse_flat_key("nr_throttled 3\nthrottled_usec 17\n", "throttled_usec"), 17U);
-  EXPECT_FALSE(parse_flat_key("unfrozen 1\n", "frozen"));
-  EXPECT_FALSE(parse_flat_key("frozen x\n", "frozen"));
-  EXPECT_FALSE(parse_flat_key("frozen", "frozen"));
-}
-
 class CgroupReaderTest : public testing::Test {
  protected:
   void throttled(const std::string& group, int microseconds) {

@@ -60,13 +60,20 @@ std::size_t count(std::string_view text, std::string_view what) {
   return found;
 }
 
+// Nothing was found to be stuck when the tree was ended.
+model::Report ended_report(std::string because) {
+  model::Report report = calm_report();
+  report.ended = model::Ended{std::move(because), "the <time> is over", std::nullopt};
+  return report;
+}
+
 // ---- JUnit --------------------------------------------------------------------------------------
 
 TEST(Junit, NothingStuckIsOnePassedTest) {
   const std::string xml = junit_report(calm_report(), subject());
   EXPECT_THAT(xml,
               HasSubstr("<testsuite name=\"stucktrace\" tests=\"1\" failures=\"0\" errors=\"0\" "
-                        "skipped=\"0\" time=\"1.262\" timestamp=\"2026-03-01T12:00:03\">"));
+                        "skipped=\"0\" time=\"1.262\" timestamp=\"2026-03-01T12:00:03\" "));
   EXPECT_THAT(xml, HasSubstr("<testcase classname=\"stucktrace\" name=\"nothing is stuck\" "
                              "time=\"1.262\"/>"));
   EXPECT_THAT(xml, HasSubstr("value=\"run python3 hang.py\""));
@@ -105,6 +112,51 @@ TEST(Junit, ATraceCutShortIsAnError) {
   EXPECT_THAT(xml, HasSubstr("tests=\"1\" failures=\"0\" errors=\"1\""));
   EXPECT_THAT(xml, HasSubstr("message=\"the recorder&#39;s &lt;disk&gt; is full\""));
   EXPECT_THAT(xml, Not(HasSubstr("nothing is stuck")));
+}
+
+// A step that was cut short has not passed.
+TEST(Junit, AnEndByALimitIsAnErrorWithTheStacks) {
+  const std::string xml = junit_report(ended_report("deadline"), subject());
+  EXPECT_THAT(xml, HasSubstr("tests=\"1\" failures=\"0\" errors=\"1\""));
+  EXPECT_THAT(xml, HasSubstr("name=\"ended: deadline\" time=\"1.262\">"));
+  EXPECT_THAT(xml,
+              HasSubstr("<error type=\"deadline\" message=\"Ended by stucktrace: the &lt;time&gt; "
+                        "is over.\">Ended by stucktrace"));
+  EXPECT_THAT(xml, Not(HasSubstr("nothing is stuck")));
+  // With findings these tell.
+  model::Report found = test::birth_report();
+  found.ended = ended_report("idle").ended;
+  const std::string both = junit_report(found, subject());
+  EXPECT_THAT(both, HasSubstr("tests=\"2\" failures=\"1\" errors=\"1\""));
+  EXPECT_THAT(both, HasSubstr("is over.\"></error>"));
+}
+
+TEST(Junit, OtherEndsAreNoError) {
+  for (const char* because : {"fail-on", "orphans"}) {
+    const std::string xml = junit_report(ended_report(because), subject());
+    EXPECT_THAT(xml, HasSubstr("tests=\"1\" failures=\"0\" errors=\"0\"")) << because;
+  }
+}
+
+// What the schemas of Jenkins' xUnit and of Apache Ant have in common.
+TEST(Junit, HasTheFormBothSchemasAskFor) {
+  for (const model::Report& report :
+       {calm_report(), test::birth_report(), resolved_report(), ended_report("cancelled")}) {
+    const std::string xml = junit_report(report, subject());
+    EXPECT_THAT(xml, HasSubstr("\n<testsuites>\n  <testsuite name="));
+    EXPECT_THAT(xml, HasSubstr("\" hostname=\"localhost\" id=\"0\" package=\"stucktrace\">\n"
+                               "    <properties>\n"));
+    std::size_t last = 0;
+    for (const char* part : {"<properties>", "</properties>", "<testcase ", "<system-out>",
+                             "</system-out>\n    <system-err/>\n  </testsuite>\n</testsuites>\n"}) {
+      EXPECT_EQ(count(xml, part),
+                std::string_view{part} == "<testcase " ? count(xml, " classname=") : 1U)
+          << part;
+      const std::size_t at = xml.rfind(part);
+      EXPECT_GE(at, last) << part;
+      last = at;
+    }
+  }
 }
 
 TEST(Junit, HostileNames) {
@@ -196,6 +248,18 @@ TEST(Sarif, OverIsAWarningAndACutTraceIsSaid) {
             "killed");
 }
 
+TEST(Sarif, AnEndByALimitIsANotification) {
+  const json log = json::parse(sarif_report(ended_report("deadline"), subject()));
+  const json& invocation = log["runs"][0]["invocations"][0];
+  EXPECT_EQ(invocation["executionSuccessful"], true);
+  ASSERT_EQ(invocation["toolExecutionNotifications"].size(), 1U);
+  EXPECT_EQ(invocation["toolExecutionNotifications"][0]["level"], "warning");
+  EXPECT_EQ(invocation["toolExecutionNotifications"][0]["message"]["text"],
+            "Ended by stucktrace: the <time> is over.");
+  const json other = json::parse(sarif_report(ended_report("fail-on"), subject()));
+  EXPECT_FALSE(other["runs"][0]["invocations"][0].contains("toolExecutionNotifications"));
+}
+
 TEST(Sarif, HostileNamesStayStrings) {
   const json log = json::parse(sarif_report(test::hostile_report(), subject()));
   const std::string uri =
@@ -284,6 +348,14 @@ TEST(Markdown, OneLineWhereNothingIsStuck) {
             "### stucktrace run ` python3 hang.py `\n\n🟢 Nothing is stuck.\n\n");
 }
 
+TEST(Markdown, AnEndByALimitComesFirst) {
+  const std::string text = markdown_report(ended_report("deadline"), subject());
+  EXPECT_THAT(text, HasSubstr("hang.py `\n\n🔴 Ended by stucktrace: the &lt;time&gt; is over.\n\n"
+                              "Nothing is stuck.\n\n<details>"));
+  EXPECT_THAT(text, Not(HasSubstr("🟢")));
+  EXPECT_THAT(text, HasSubstr("```text\nEnded by stucktrace: the <time> is over.\n"));
+}
+
 TEST(Markdown, StaysBelowItsLimit) {
   model::Report report = test::birth_report();
   const model::Finding finding = report.diagnosis.findings.front();
@@ -330,6 +402,21 @@ TEST(Annotations, OneLineAFinding) {
   EXPECT_THAT(github_annotations(resolved_report(), subject()),
               testing::StartsWith("\n::warning "));
   EXPECT_EQ(github_annotations(calm_report(), subject()), "");
+}
+
+TEST(Annotations, AnEndByALimitIsAnError) {
+  EXPECT_EQ(github_annotations(ended_report("deadline"), subject()),
+            "\n::error title=stucktrace%3A deadline::Ended by stucktrace: the <time> is over.\n");
+  EXPECT_EQ(github_annotations(ended_report("orphans"), subject()), "");
+}
+
+TEST(Annotations, OfALongChainTheBeginning) {
+  model::Report report = test::birth_report();
+  model::Finding& finding = report.diagnosis.findings.front();
+  finding.chain.resize(300, finding.chain.front());
+  const std::string lines = github_annotations(report, subject());
+  EXPECT_EQ(count(lines, "%0A↳ "), 20U);
+  EXPECT_THAT(lines, HasSubstr("%0A… and 280 more%0ARemedy: "));
 }
 
 TEST(Annotations, HostileNamesAreOneCommand) {
