@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "tracer/base/text.h"
+#include "tracer/diagnose/doubts.h"
 #include "tracer/diagnose/obligation.h"
 
 namespace stucktrace::diagnose {
@@ -359,6 +360,10 @@ Strength strength_of(const Graph& graph, const Samples& samples,
       strength.certainty = Certainty::kLikely;
       say_once(strength.doubts, node.source);
     }
+  }
+  for (std::string& way : ways_out(graph, threads)) {
+    strength.certainty = Certainty::kLikely;
+    say_once(strength.doubts, std::move(way));
   }
   return strength;
 }

@@ -38,8 +38,8 @@ struct Strength {
   model::Certainty certainty = model::Certainty::kLikely;
   std::vector<std::string> doubts;
 };
-// For a closed set without timers: proven unless something in it is unknown, inferred, or was seen
-// only once.
+// For a closed set without timers: proven unless something in it is unknown, inferred, was seen
+// only once, or has a way out that is no edge of the graph (doubts.h).
 Strength strength_of(const Graph& graph, const Samples& samples,
                      const std::vector<NodeIndex>& threads);
 

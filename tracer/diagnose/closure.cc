@@ -79,13 +79,15 @@ std::vector<NodeIndex> members(const NodeSet& set) {
 
 }  // namespace
 
-NodeSet stuck_set(const Graph& graph, Ignore ignore) {
+NodeSet stuck_set(const Graph& graph, Ignore ignore, const std::vector<NodeIndex>& held) {
   // Freedom spreads backwards.
   Waiters waiters(graph);
   NodeSet stuck(graph.size(), true);
+  NodeSet kept(graph.size(), false);
+  for (const NodeIndex index : held) kept[index] = true;
   std::deque<NodeIndex> freed;
   const auto set_free = [&](NodeIndex index) {
-    if (!stuck[index]) return;
+    if (!stuck[index] || kept[index]) return;
     stuck[index] = false;
     freed.push_back(index);
   };

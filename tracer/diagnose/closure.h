@@ -17,8 +17,9 @@ enum class Ignore : std::uint8_t {
 };
 
 // The greatest set of threads none of which can ever go on: each one's releasers are all inside,
-// and nothing that counts lies outside of the set. Linear in threads and reasons.
-NodeSet stuck_set(const Graph& graph, Ignore ignore);
+// and nothing that counts lies outside of the set. Linear in threads and reasons. Those in `held`
+// are taken to be in it, whatever could free them.
+NodeSet stuck_set(const Graph& graph, Ignore ignore, const std::vector<NodeIndex>& held = {});
 
 // Every thread that `from` waits for, directly or not, sorted; `from` itself only if it is on a
 // cycle. Does not go on beyond threads for which `enter` is false.
