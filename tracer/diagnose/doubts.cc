@@ -37,6 +37,11 @@ class Search {
     for (const NodeIndex index : threads_) {
       const Node& node = graph_[index];
       if (seen.insert(node.pid()).second) alarms(*node.process);
+      for (const model::WaitOn& on : node.wait.on) {
+        if (const auto* futex = std::get_if<model::OnFutex>(&on)) lock(node, *futex);
+        if (const auto* children = std::get_if<model::OnChildren>(&on)) new_child(node, *children);
+        if (const auto* fd = std::get_if<model::OnFd>(&on)) own_socket(*fd);
+      }
     }
     return std::move(sentences_);
   }
@@ -78,6 +83,57 @@ class Search {
                       "wait",
                       process.pid, alarm.name));
       return;
+    }
+  }
+
+  // Where a lock may be released by another thread than took it, the owner is a custom only.
+  void lock(const Node& node, const model::OnFutex& on) {
+    using Role = model::OnFutex::Role;
+    if (!on.owner || !on.owner_alive) return;
+    // That two threads have each other's mutex is no accident; of one that was taken twice by one
+    // thread the second may be meant to wait until another thread opens it.
+    const bool as_gate = on.role == Role::kMutex && *on.owner == node.tid();
+    if (!as_gate && on.role != Role::kRuntimeLock) return;
+    for (const base::Pid pid : sharing(node, on)) {
+      if (const auto who = free_thread(pid)) {
+        say(fmt::format("{}; it is taken not to release a lock that another thread took, which {}",
+                        *who,
+                        as_gate ? "mutexes of the default kind allow"
+                                : "locks of an interpreter allow unless they are reentrant"));
+      }
+    }
+  }
+
+  std::vector<base::Pid> sharing(const Node& node, const model::OnFutex& on) const {
+    if (!on.is_private) return on.sharers;
+    std::vector<base::Pid> pids;
+    for (const model::Process& process : graph_.snapshot().processes) {
+      const bool shares = process.address_space == node.process->address_space;
+      if (process.pid == node.pid() || shares) pids.push_back(process.pid);
+    }
+    return pids;
+  }
+
+  // "Any child" may be one that is not there yet.
+  void new_child(const Node& node, const model::OnChildren& on) {
+    if (on.which == model::OnChildren::Which::kOne) return;
+    if (const auto who = free_thread(node.pid())) {
+      say(*who + " and could start a child, whose end would be told as well");
+    }
+  }
+
+  // shutdown(2) wakes whoever waits on the socket, from either end.
+  void own_socket(const model::OnFd& on) {
+    const model::ResourceKind kind = on.resource.kind;
+    if (kind != model::ResourceKind::kUnixSocket && kind != model::ResourceKind::kTcpSocket) return;
+    const auto& resources = graph_.snapshot().resources;
+    const auto found = resources.find(on.resource);
+    if (found == resources.end()) return;
+    for (const model::Holder& holder : found->second.holders) {
+      if (const auto who = free_thread(holder.pid)) {
+        say(fmt::format("{} and has the same end of {}: it could shut that down", *who,
+                        model::to_string(on.resource)));
+      }
     }
   }
 

@@ -32,7 +32,7 @@ TEST(LockCycle, ThreadsThatWakeByTheClockAndWaitAgainAreNotProven) {
 TEST(SelfDeadlock, ALockTakenTwice) {
   SnapshotBuilder tree;
   tree.process(10, "app").thread(11);
-  tree.thread(11).accepts();
+  tree.thread(11).joins(10);
   tree.thread(10).waits_for_lock(0x10, 10);
   const model::Diagnosis diagnosis = diagnose_tree(tree);
   ASSERT_EQ(rules_of(diagnosis), "self-deadlock/proven");
