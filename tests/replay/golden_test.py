@@ -16,7 +16,7 @@ EXPECTED = {
     "queue-join": ("pipe-full-after-announce", "until"),
     "feeder-join": ("pipe-full-after-announce", "until"),
     "unread-output": ("unread-output", "proven"),
-    "self-held-write-end": ("self-held-write-end", "proven"),
+    "self-held-write-end": ("self-held-write-end", "likely"),
     "leaked-write-end": ("leaked-write-end", "likely"),
     "pipeline-healthy": None,
     "polling-healthy": None,

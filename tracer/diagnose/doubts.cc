@@ -1,3 +1,5 @@
+#include "tracer/diagnose/doubts.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,7 +10,6 @@
 #include <string_view>
 
 #include "tracer/diagnose/closure.h"
-#include "tracer/diagnose/doubts.h"
 
 namespace stucktrace::diagnose {
 namespace {
@@ -147,6 +148,27 @@ class Search {
 
 std::vector<std::string> ways_out(const Graph& graph, const std::vector<NodeIndex>& threads) {
   return Search(graph, threads).run();
+}
+
+Interrupt interrupt_of(const model::Process& process) {
+  const bool interpreted =
+      process.interpreter || std::ranges::any_of(process.threads, [](const model::Thread& thread) {
+        return !thread.python.empty();
+      });
+  return interpreted ? Interrupt::kDoesNot : Interrupt::kCounts;
+}
+
+bool may_be_told(const model::Snapshot& now, const model::Process& process, Interrupt interrupt) {
+  if (!process.caught_signals) return true;
+  std::uint64_t telling = bit(SIGHUP) | bit(SIGQUIT) | bit(SIGUSR1) | bit(SIGUSR2) | bit(SIGALRM) |
+                          bit(SIGTERM) | bit(SIGIO) | bit(SIGVTALRM) | bit(SIGPROF);
+  for (int signo = 35; signo <= 64; ++signo) telling |= bit(signo);  // 32-34 are libc's own
+  if (interrupt == Interrupt::kCounts) telling |= bit(SIGINT);
+  const bool has_child = std::ranges::any_of(now.processes, [&](const model::Process& other) {
+    return other.parent == process.pid && !is_zombie(other);
+  });
+  if (has_child) telling |= bit(SIGCHLD);
+  return (*process.caught_signals & telling) != 0;
 }
 
 }  // namespace stucktrace::diagnose

@@ -163,10 +163,9 @@ class Derivation {
     }
   }
 
-  // Event loops learn of a child's end by a pipe or event of their own that their handler of
-  // SIGCHLD writes to.
+  // Programs learn of a child's end by a pipe or event of their own that their handler of SIGCHLD
+  // writes to; they poll it or simply read.
   void told_by_handler(const Resource& held) {
-    if (node_.wait.kind != WaitKind::kMultiplex) return;
     const bool own = std::ranges::any_of(held.holders, [&](const model::Holder& holder) {
       return holder.pid == node_.pid() && model::writes(holder.mode);
     });

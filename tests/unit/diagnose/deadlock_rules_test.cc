@@ -1,3 +1,5 @@
+#include <csignal>
+
 #include "tests/unit/diagnose/fixtures.h"
 
 namespace stucktrace::diagnose {
@@ -216,6 +218,32 @@ TEST(SelfHeldWriteEnd, AnotherWriterOrAnIdleThreadIsANearMiss) {
   threaded.thread(10).waits_on_condition();
   threaded.thread(12).reads_pipe(1, 0).since(3s);
   EXPECT_EQ(rules_of(diagnose_tree(threaded)), "");
+}
+
+// The self-pipe of a program that simply reads it.
+TEST(SelfHeldWriteEnd, AHandlerMayWriteToThePipe) {
+  const auto reader = [](const std::vector<int>& handlers) {
+    SnapshotBuilder tree;
+    tree.process(10, "reader").pipe(1, 3, FdMode::kRead).pipe(1, 4, FdMode::kWrite);
+    tree.process(11, "child").child_of(10);
+    test::ProcessBuilder(tree, base::Pid{10}).catches(handlers);
+    tree.thread(10).reads_pipe(1, 3).since(3s);
+    tree.thread(11).sleeps(20s);
+    return tree;
+  };
+  EXPECT_EQ(rules_of(diagnose_tree(reader({}))), "self-held-write-end/proven");
+  EXPECT_EQ(rules_of(diagnose_tree(reader({SIGCHLD}))), "") << "the child's end is told";
+  for (const int signo : {SIGUSR1, SIGTERM, SIGINT}) {
+    const model::Diagnosis diagnosis = diagnose_tree(reader({signo}));
+    ASSERT_EQ(rules_of(diagnosis), "self-held-write-end/likely") << signo;
+    EXPECT_THAT(all_text(diagnosis.findings[0]), HasSubstr("one of them may write to the pipe"));
+  }
+  SnapshotBuilder interpreter = reader({SIGINT});
+  interpreter.thread(10).python("get", "/usr/lib/python3.11/multiprocessing/queues.py");
+  EXPECT_EQ(rules_of(diagnose_tree(interpreter)), "self-held-write-end/proven");
+  SnapshotBuilder childless = reader({SIGCHLD});
+  test::ProcessBuilder(childless, base::Pid{11}).zombie();
+  EXPECT_EQ(rules_of(diagnose_tree(childless)), "self-held-write-end/proven");
 }
 
 TEST(LeakedWriteEnd, AnOrphanKeepsThePipeOpen) {

@@ -49,6 +49,32 @@ TEST(NoWaker, AHandlerMayWakeThemUnlessTheWaitForbidsIt) {
   EXPECT_EQ(rules_of(diagnose_tree(tree)), "no-waker/likely");
 }
 
+TEST(NoWaker, AHandlerMayTellOfAChildsEndOrOfCtrlC) {
+  SnapshotBuilder tree;
+  tree.process(10, "app").thread(11).catches({SIGCHLD});
+  tree.thread(10).joins(11);
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "no-waker/likely") << "no child, no SIGCHLD";
+  tree.process(20, "sleep").child_of(10);
+  tree.thread(20).sleeps(20s);
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "");
+  SnapshotBuilder until_ctrl_c;
+  until_ctrl_c.process(10, "app").thread(11).catches({SIGINT});
+  until_ctrl_c.thread(10).joins(11);
+  EXPECT_EQ(rules_of(diagnose_tree(until_ctrl_c)), "");
+  // An interpreter has one in any case.
+  until_ctrl_c.thread(11).python("get", "/usr/lib/python3.11/queue.py");
+  EXPECT_EQ(rules_of(diagnose_tree(until_ctrl_c)), "no-waker/likely");
+}
+
+TEST(NoWaker, AHandlerThatMayReleaseTheLockIsNamed) {
+  SnapshotBuilder tree;
+  tree.process(10, "python3").catches({SIGINT, SIGALRM});
+  tree.thread(10).since(3s).native("pthread_mutex_lock");
+  const model::Diagnosis diagnosis = diagnose_tree(tree);
+  ASSERT_EQ(rules_of(diagnosis), "no-waker/likely");
+  EXPECT_THAT(all_text(diagnosis.findings[0]), HasSubstr("has a handler for SIGALRM"));
+}
+
 TEST(NoWaker, UnknownHandlersSayNothing) {
   SnapshotBuilder tree;
   tree.process(10, "app").thread(11).get().caught_signals = model::unknown("not read");

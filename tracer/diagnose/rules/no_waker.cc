@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <csignal>
 #include <optional>
 
+#include "tracer/diagnose/doubts.h"
 #include "tracer/diagnose/phases.h"
 #include "tracer/diagnose/rules/rules.h"
 #include "tracer/diagnose/story.h"
@@ -35,21 +35,6 @@ bool is_lock_without_owner(const Node& node) {
   // like a lock. Frames are.
   const FutexUse use = futex_use(*node.thread);
   return use == FutexUse::kMutex || use == FutexUse::kRwlock || use == FutexUse::kPythonLock;
-}
-
-constexpr std::uint64_t bit(int signo) {
-  return std::uint64_t{1} << static_cast<unsigned>(signo - 1);
-}
-
-// A handler that the program installed for something to be told: it could wake a thread. Those for
-// faults, for children and for the runtime's own use do not count.
-bool has_handler(const model::Process& process, bool interrupt_counts) {
-  if (!process.caught_signals) return true;
-  std::uint64_t telling = bit(SIGHUP) | bit(SIGQUIT) | bit(SIGUSR1) | bit(SIGUSR2) | bit(SIGALRM) |
-                          bit(SIGTERM) | bit(SIGIO) | bit(SIGVTALRM) | bit(SIGPROF);
-  for (int signo = 35; signo <= 64; ++signo) telling |= bit(signo);  // 32-34 are libc's own
-  if (interrupt_counts) telling |= bit(SIGINT);
-  return (*process.caught_signals & telling) != 0;
 }
 
 // Conditions, barriers and locks of the C library must not be touched in a signal handler
@@ -116,7 +101,9 @@ class Search {
              !safe_from_handlers(context_.graph[index]);
     });
     // An interpreter always has a handler for SIGINT: the way to end a program that only waits.
-    return unsafe && has_handler(process_, found.why == Why::kNobody);
+    const Interrupt interrupt =
+        found.why == Why::kNobody ? Interrupt::kCounts : interrupt_of(process_);
+    return unsafe && may_be_told(context_.samples.now, process_, interrupt);
   }
 
   // All whom the lead waits for, if they are threads of its own process that wait to be woken.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tracer/diagnose/doubts.h"
 #include "tracer/diagnose/rules/rules.h"
 #include "tracer/diagnose/story.h"
 
@@ -71,6 +72,11 @@ std::vector<Draft> self_held_write_end(const RuleContext& context) {
     const Strength strength = strength_of(context.graph, context.samples, found.core);
     found.certainty = strength.certainty;
     found.doubts = strength.doubts;
+    if (may_be_told(context.samples.now, *node.process, interrupt_of(*node.process))) {
+      found.certainty = model::Certainty::kLikely;
+      found.doubts.push_back(fmt::format(
+          "process {} has signal handlers: one of them may write to the pipe", node.pid()));
+    }
     const auto duration = waited(context.samples, node);
     if (found.certainty != model::Certainty::kProven && duration &&
         *duration < context.stuck_after) {
