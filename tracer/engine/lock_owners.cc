@@ -1,6 +1,7 @@
 #include "tracer/engine/lock_owners.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace stucktrace::engine {
 namespace {
@@ -110,7 +111,15 @@ class Owners {
     return holders;
   }
 
-  // Who held the lock at the fork has it still, and there is no copy of it here.
+  // Was there when the child was made. Clock ticks are long; numbers are given in ascending order.
+  static bool is_older(const model::Process& parent, base::Tid tid, const model::Process& child) {
+    const auto found = std::ranges::find(parent.threads, tid, &model::Thread::tid);
+    return found != parent.threads.end() && std::pair{found->start_time, tid.value()} <
+                                                std::pair{child.start_time, child.pid.value()};
+  }
+
+  // Who held the lock at the fork has it still, and there is no copy of it here. A thread that was
+  // made later took the parent's lock: that is another one by now.
   std::optional<base::Tid> holder_in_parent(const model::Process& process,
                                             std::uint64_t lock) const {
     const model::Process* parent = copied_from(process);
@@ -118,6 +127,7 @@ class Owners {
     std::vector<base::Tid> holders;
     for (const PythonThread& thread : threads(parent->pid)) {
       if (!thread.tid || !holds(thread, lock)) continue;
+      if (!is_older(*parent, thread.tid, process)) continue;
       // The one thread that did fork lives on here, under the same pthread_self().
       if (find_ident(process.pid, thread.pthread) != nullptr) return std::nullopt;
       holders.push_back(thread.tid);

@@ -80,6 +80,34 @@ TEST(LockOwnerGone, TheOwnerThreadEnded) {
   EXPECT_EQ(rules_of(diagnose_tree(threaded)), "lock-owner-gone/likely");
 }
 
+TEST(LockOwnerGone, AThreadThatNapsMayReleaseTheLock) {
+  SnapshotBuilder tree;
+  tree.process(10, "app").thread(11);
+  tree.thread(10).waits_for_lock(0x10, 99, false).since(3s);
+  tree.thread(11).joins(10);
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "lock-owner-gone/proven");
+  tree.thread(11).sleeps(20s);
+  const model::Diagnosis diagnosis = diagnose_tree(tree);
+  ASSERT_EQ(rules_of(diagnosis), "lock-owner-gone/likely");
+  EXPECT_THAT(all_text(diagnosis.findings[0]), HasSubstr("thread 11 of process 10 wakes by its"));
+  tree.thread(10).since(100ms);
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "") << "not for long yet";
+}
+
+TEST(ForkLostLock, WhoHadAnInterpretersLockAtTheForkIsInferred) {
+  SnapshotBuilder tree;
+  tree.process(10, "python3").thread(11);
+  tree.process(20, "python3").child_of(10);
+  tree.thread(10).waits_for_child(20);
+  tree.thread(11).accepts();
+  tree.thread(20).waits_for_lock(0x10, 11, false);
+  std::get<model::OnFutex>(tree.thread(20).get().wait.on[0]).role =
+      model::OnFutex::Role::kRuntimeLock;
+  const model::Diagnosis diagnosis = diagnose_tree(tree);
+  ASSERT_EQ(rules_of(diagnosis), "fork-lost-lock/likely");
+  EXPECT_THAT(all_text(diagnosis.findings[0]), HasSubstr("had the lock at the moment of the fork"));
+}
+
 TEST(FileLock, ACircleThroughALockAndAChild) {
   SnapshotBuilder tree;
   tree.process(10, "make");

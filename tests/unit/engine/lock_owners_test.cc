@@ -151,6 +151,22 @@ TEST_F(LockOwners, AForkedChildLacksTheThreadThatHolds) {
   EXPECT_FALSE(futex(child).owner_alive);
 }
 
+TEST_F(LockOwners, WhoCameAfterTheForkHoldsAnotherLock) {
+  for (const bool by_ticks : {true, false}) {
+    auto& parent = process(by_ticks ? 10 : 30);
+    const std::int32_t pid = parent.pid.value();
+    thread(parent, pid, 0x100);
+    thread(parent, by_ticks ? pid + 1 : pid + 11, 0x200).held_locks = {kLock};
+    parent.threads[1].start_time = by_ticks ? 8 : 7;
+    auto& child = process(pid + 10, pid);
+    child.start_time = 7;
+    waiter(child, pid + 10, 0x100);
+    name();
+    EXPECT_EQ(futex(child).role, Role::kRuntimeLock);
+    EXPECT_FALSE(futex(child).owner);
+  }
+}
+
 TEST_F(LockOwners, AForkedChildLacksTheRecordedOwner) {
   auto& parent = process(10);
   thread(parent, 10, 0x100);

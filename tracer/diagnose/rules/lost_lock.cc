@@ -33,8 +33,26 @@ std::vector<LostLock> lost_locks(const RuleContext& context) {
         process->pid != node.pid()) {
       lost.owner_process = process;
     }
-    lost.strength = strength_of(context.graph, context.samples, {index});
+    // Everybody who could do it: the memory is theirs, too.
+    std::vector<NodeIndex> closure{index};
+    if (context.cases.stuck[index]) {
+      closure = reachable(context.graph, index, context.cases.stuck);
+      if (!std::ranges::binary_search(closure, index)) {
+        closure.insert(std::ranges::lower_bound(closure, index), index);
+      }
+    }
+    lost.strength = strength_of(context.graph, context.samples, closure);
+    const auto napper =
+        std::ranges::find_if(closure, [&](NodeIndex other) { return context.graph[other].timer; });
     const auto duration = waited(context.samples, node);
+    if (napper != closure.end()) {
+      lost.strength.certainty = model::Certainty::kLikely;
+      lost.strength.doubts.push_back(fmt::format(
+          "thread {} of process {} wakes by its own clock; it is taken not to release a lock that "
+          "is not its own",
+          context.graph[*napper].tid(), context.graph[*napper].pid()));
+      if (duration && *duration < context.stuck_after) continue;
+    }
     if (!context.cases.stuck[index]) {
       // Other threads of the process go on; that none of them will release a lock it does not own
       // is how locks are used, not what the kernel enforces.
@@ -42,6 +60,14 @@ std::vector<LostLock> lost_locks(const RuleContext& context) {
       lost.strength.doubts.push_back(
           "another thread of the process goes on; it is taken not to release a lock that is not "
           "its own");
+      if (duration && *duration < context.stuck_after) continue;
+    }
+    if (counts && lost.owner_process != nullptr) {
+      lost.strength.certainty = model::Certainty::kLikely;
+      lost.strength.doubts.push_back(
+          fmt::format("that thread {} had the lock at the moment of the fork is inferred: it was "
+                      "there before and has it now",
+                      lost.owner));
       if (duration && *duration < context.stuck_after) continue;
     }
     found.push_back(std::move(lost));
