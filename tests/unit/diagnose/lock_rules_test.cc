@@ -121,6 +121,23 @@ TEST(FileLock, ACircleThroughALockAndAChild) {
   EXPECT_EQ(rules_of(diagnose_tree(tree)), "");
 }
 
+TEST(FileLock, TheWaiterInheritedTheDescriptor) {
+  SnapshotBuilder tree;
+  tree.process(10, "bash").role("P1");
+  tree.process(20, "flock").role("P2").child_of(10);
+  tree.thread(10).waits_for_child(20);
+  tree.thread(20).waits_for_file_lock(5, 10);
+  auto& owners = std::get<model::OnLock>(tree.thread(20).get().wait.on[0]).owners;
+  owners = {base::Pid{10}, base::Pid{20}};
+  EXPECT_THAT(diagnose_tree(tree).findings.at(0).headline,
+              HasSubstr("a file lock that P1 bash (pid 10) holds — which in turn waits for it"));
+  tree.process(30, "sleep").role("P3").child_of(10);
+  tree.thread(30).waits_for_child(20);
+  std::get<model::OnLock>(tree.thread(20).get().wait.on[0]).owners.emplace_back(30);
+  EXPECT_THAT(diagnose_tree(tree).findings.at(0).headline,
+              HasSubstr("P1 bash (pid 10) and P3 sleep (pid 30) hold — which in turn wait for it"));
+}
+
 TEST(VforkStuck, TheChildReadsFromItsParent) {
   SnapshotBuilder tree;
   tree.process(10, "app").pipe(1, 4, FdMode::kWrite);

@@ -133,6 +133,33 @@ TEST(InheritedLock, WhoTookItIsGoneAndItsHeirIsIdle) {
   EXPECT_EQ(rules_of(diagnose_tree(tree)), "");
 }
 
+// exec 9>lock; flock 9; the shell goes on with the lock.
+TEST(InheritedLock, AShellThatHadItTakenIsNoHeir) {
+  SnapshotBuilder tree;
+  tree.process(10, "job");
+  tree.process(14, "sh");
+  tree.thread(10).waits_for_file_lock(5, 14);
+  tree.thread(14).accepts();
+  std::get<model::OnLock>(tree.thread(10).get().wait.on.front()).taken_by_gone = base::Pid{15};
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "");
+}
+
+TEST(InheritedLock, AnHeirThatSleepsOrAwaitsAChildIsAtWork) {
+  SnapshotBuilder tree;
+  tree.process(10, "job");
+  tree.process(20, "sh");
+  tree.process(21, "make").child_of(20);
+  tree.thread(10).waits_for_file_lock(5, 20);
+  tree.thread(21).accepts();
+  std::get<model::OnLock>(tree.thread(10).get().wait.on.front()).taken_by_gone = base::Pid{15};
+  tree.thread(20).accepts();
+  ASSERT_EQ(rules_of(diagnose_tree(tree)), "inherited-lock/likely");
+  tree.thread(20).waits_for_child(21);
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "");
+  tree.thread(20).sleeps(20s);
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "");
+}
+
 TEST(LockOwnerBlocked, TheOwnerWritesToSomebodyOutside) {
   SnapshotBuilder tree;
   tree.process(10, "app").thread(11).thread(12).pipe(7, 1, FdMode::kWrite);

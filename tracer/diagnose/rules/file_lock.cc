@@ -33,12 +33,17 @@ std::vector<Draft> file_lock(const RuleContext& context) {
     finding.resource = lock.file;
     std::vector<const model::Process*> owners;
     for (const base::Pid owner : lock.owners) {
-      if (const model::Process* process = context.samples.now.find(owner))
+      // The waiter has a lock that was taken before it as well if it inherited the descriptor.
+      if (owner == node.pid() && lock.owners.size() > 1) continue;
+      if (const model::Process* process = context.samples.now.find(owner)) {
         owners.push_back(process);
+      }
     }
     finding.headline = fmt::format(
-        "{} waits{} for a file lock that {} holds — which in turn waits for it{}", who(node),
-        for_how_long(context, *waiter), list_processes(owners), time_out_text(found));
+        "{} waits{} for a file lock that {} — which in turn {} for it{}", who(node),
+        for_how_long(context, *waiter),
+        owners.size() == 1 ? list_processes(owners) + " holds" : list_processes(owners) + " hold",
+        owners.size() == 1 ? "waits" : "wait", time_out_text(found));
     finding.explanation = explain_cycle(context, from_waiter);
     if (!lock.description.empty()) {
       finding.evidence.push_back(fmt::format("lock on {}: {} (/proc/locks)",

@@ -15,6 +15,20 @@ const model::OnLock* inherited(const Node& node) {
   return kept ? lock : nullptr;
 }
 
+// Who has it by inheritance came after the process that took it. A shell that opened the file and
+// let flock(1) lock it was there before: the lock is its own. When a process that has ended was
+// started is nowhere to be read; numbers are given in ascending order until they wrap.
+bool came_before(base::Pid keeper, base::Pid taker) {
+  return keeper < taker;
+}
+
+// It goes on with what it does, or will: an heir that knows nothing of the lock is at rest.
+bool is_at_work(const RuleContext& context, NodeIndex index) {
+  const Node& node = context.graph[index];
+  const Demand demand = demand_of(context.graph, index);
+  return node.moves() || demand == Demand::kNap || demand == Demand::kCompletion;
+}
+
 }  // namespace
 
 // A lock on an open file (flock(2), F_OFD_SETLK) lives as long as any copy of the descriptor. Who
@@ -31,8 +45,9 @@ std::vector<Draft> inherited_lock(const RuleContext& context) {
     for (const base::Pid pid : lock->owners) {
       const model::Process* process = context.samples.now.find(pid);
       idle = idle && process != nullptr && pid != node.pid() &&
+             !came_before(pid, *lock->taken_by_gone) &&
              std::ranges::none_of(context.graph.threads_of(pid),
-                                  [&](NodeIndex other) { return context.graph[other].moves(); });
+                                  [&](NodeIndex other) { return is_at_work(context, other); });
       if (process != nullptr) keepers.push_back(process);
     }
     const auto duration = waited(context.samples, node);
