@@ -261,6 +261,33 @@ TEST(LeakedWriteEnd, AnOrphanKeepsThePipeOpen) {
   EXPECT_EQ(rules_of(diagnose_tree(tree)), "") << "a busy writer may write";
 }
 
+TEST(LeakedWriteEnd, AHolderThatSleepsMayWriteAfterwards) {
+  SnapshotBuilder tree;
+  tree.process(10, "sh").child_of(5).pipe(1, 3, FdMode::kRead);
+  tree.process(30, "daemon").outside_the_tree().pipe(1, 1, FdMode::kWrite);
+  tree.thread(10).reads_pipe(1, 3).since(30s);
+  tree.thread(30).sleeps(60s);
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "");
+  // tail -f: in all this time it would have written, had it been about to.
+  tree.thread(30).sleeps(1s);
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "leaked-write-end/likely");
+}
+
+TEST(LeakedWriteEnd, ALoggerLivesAsLongAsItsDaemon) {
+  SnapshotBuilder tree;
+  tree.process(10, "logger").child_of(5).pipe(1, 0, FdMode::kRead);
+  tree.process(30, "daemon").outside_the_tree().pipe(1, 1, FdMode::kWrite);
+  tree.thread(10).reads_pipe(1, 0).since(30s);
+  tree.thread(30).accepts();
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "");
+  SnapshotBuilder leaked;
+  leaked.process(10, "logger").child_of(5).pipe(1, 0, FdMode::kRead);
+  leaked.process(30, "daemon").outside_the_tree().pipe(1, 7, FdMode::kWrite);
+  leaked.thread(10).reads_pipe(1, 0).since(30s);
+  leaked.thread(30).accepts();
+  EXPECT_EQ(rules_of(diagnose_tree(leaked)), "leaked-write-end/likely") << "not its output";
+}
+
 TEST(ExitHeldOpen, WhatAGoneJobLeftBehindKeepsItsOutputOpen) {
   SnapshotBuilder tree;
   tree.process(5, "agent");

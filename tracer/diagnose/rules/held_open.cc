@@ -29,10 +29,40 @@ bool is_bystander(const model::Snapshot& now, const model::Process& holder,
          !is_ancestor(now, holder.pid, reader) && !is_ancestor(now, reader.pid, holder);
 }
 
-bool idle(const RuleContext& context, const model::Process& process) {
+bool is_output_of(const model::Process& holder, const model::ResourceId& pipe) {
+  return holder.fds && std::ranges::any_of(*holder.fds, [&](const model::FdEntry& entry) {
+           return entry.resource == pipe && (entry.fd == 1 || entry.fd == 2);
+         });
+}
+
+// The reader takes its standard input from the holder's standard output: a logger, which lives as
+// long as whatever it writes down.
+bool is_pipeline(const model::OnFd& read, const model::Process& holder) {
+  return read.fd == 0 && is_output_of(holder, read.resource);
+}
+
+// It sleeps, and has not slept as long as the reader waits: what it does next nobody has seen yet.
+bool sleeps_before_something(const Node& node, base::Nanoseconds reader_waits) {
+  if (!is_nap(node.wait) || node.motion == Motion::kHeartbeat) return false;
+  const auto length = node.wait.timeout ? node.wait.timeout : node.wait.remaining;
+  return length && *length > reader_waits;
+}
+
+// Waits for clients, a peer, a terminal.
+bool waits_for_input(const Node& node) {
+  return !node.outside.empty() && node.wait.kind != model::WaitKind::kSignalWait;
+}
+
+// Nothing is to be expected of it that would go to the reader.
+bool idle(const RuleContext& context, const model::Process& process, NodeIndex reader) {
   const auto threads = context.graph.threads_of(process.pid);
+  const Node& waiting = context.graph[reader];
+  const base::Nanoseconds since = waited(context.samples, waiting).value_or(context.stuck_after);
+  const bool pipeline = is_pipeline(*first_fd(waiting), process);
   return !threads.empty() && std::ranges::none_of(threads, [&](NodeIndex index) {
-    return context.graph[index].moves();
+    const Node& node = context.graph[index];
+    return node.moves() || sleeps_before_something(node, since) ||
+           (pipeline && waits_for_input(node));
   });
 }
 
@@ -40,10 +70,7 @@ bool is_output_of_a_gone_job(const model::Snapshot& now, const model::Process& h
                              const model::Process& reader, const model::ResourceId& pipe) {
   const base::Pid leader{holder.process_group};
   if (leader == holder.pid || holder.process_group == reader.process_group) return false;
-  if (now.find(leader) != nullptr || !holder.fds) return false;
-  return std::ranges::any_of(*holder.fds, [&](const model::FdEntry& entry) {
-    return entry.resource == pipe && (entry.fd == 1 || entry.fd == 2);
-  });
+  return now.find(leader) == nullptr && is_output_of(holder, pipe);
 }
 
 }  // namespace
@@ -63,7 +90,7 @@ std::vector<HeldOpen> held_open_pipes(const RuleContext& context) {
     const OtherEnd end = other_end(context, index);
     if (end.processes.empty() || end.own_fd || !node.opaque.empty()) continue;
     const bool bystanders = std::ranges::all_of(end.processes, [&](const model::Process* holder) {
-      return is_bystander(now, *holder, *node.process) && idle(context, *holder);
+      return is_bystander(now, *holder, *node.process) && idle(context, *holder, index);
     });
     if (!bystanders) continue;
     const bool output = std::ranges::all_of(end.processes, [&](const model::Process* holder) {
