@@ -49,4 +49,17 @@ const std::vector<base::Pid>& ProcessCache::children(base::Pid pid) {
   return at->second;
 }
 
+// A tracer may have any thread of a process, without its main thread.
+const std::vector<ProcessCache::Tracee>& ProcessCache::tracees() {
+  if (tracees_) return *tracees_;
+  auto& found = tracees_.emplace();
+  for (const base::Pid pid : procfs_.processes().value_or(std::vector<base::Pid>{})) {
+    for (const base::Tid tid : procfs_.tasks(pid).value_or(std::vector<base::Tid>{})) {
+      const auto status = procfs_.status(pid, tid);
+      if (status && status->tracer > 0) found.push_back({pid, base::Tid{status->tracer}});
+    }
+  }
+  return found;
+}
+
 }  // namespace stucktrace::engine

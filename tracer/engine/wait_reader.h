@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,11 +47,18 @@ class ProcessCache {
   const kernel::MapEntry* mapping(base::Pid pid, base::RemoteAddr address);
   // Children over all threads, sorted; by the parent in stat on a kernel without lists of children.
   const std::vector<base::Pid>& children(base::Pid pid);
+  struct Tracee {
+    base::Pid pid;     // one of its threads is traced ...
+    base::Tid tracer;  // ... by this thread
+  };
+  // Of all processes that can be seen.
+  const std::vector<Tracee>& tracees();
 
  private:
   const kernel::Procfs& procfs_;
   std::map<base::Pid, std::vector<kernel::MapEntry>> maps_;
   std::map<base::Pid, std::vector<base::Pid>> children_;
+  std::optional<std::vector<Tracee>> tracees_;
 };
 
 // What all readings of one snapshot share.

@@ -25,12 +25,13 @@ std::vector<base::Pid> children_of(const WaitContext& context, bool own_only) {
       .value_or(std::vector<base::Pid>{});
 }
 
-// What it traces without being its parent counts as a child in wait (ptrace(2)).
-void add_tracees(const WaitContext& context, std::vector<base::Pid>& children) {
-  const kernel::Procfs& procfs = context.around.procfs;
-  for (const base::Pid pid : procfs.processes().value_or(std::vector<base::Pid>{})) {
-    const auto status = procfs.status(pid);
-    if (status && status->tracer == context.process.pid.value()) children.push_back(pid);
+// What it traces without being its parent counts as a child in wait (ptrace(2)), whichever of its
+// threads is the tracer.
+void add_tracees(const WaitContext& context, bool own_only, std::vector<base::Pid>& children) {
+  const std::vector<base::Tid>& threads = context.process.live_threads;
+  for (const auto& [pid, tracer] : context.around.cache.tracees()) {
+    const bool own = tracer == context.tid;
+    if (own || (!own_only && std::ranges::binary_search(threads, tracer))) children.push_back(pid);
   }
   std::ranges::sort(children);
   children.erase(std::unique(children.begin(), children.end()), children.end());
@@ -123,8 +124,11 @@ Wait read_child_wait(const WaitContext& context) {
   }
   on.reports_stops = (options & WUNTRACED) != 0;
   if (on.children.empty()) {
-    auto all = children_of(context, (options & kNoThread) != 0);
-    if (all.empty() || (options & kWaitAll) != 0) add_tracees(context, all);
+    const bool own_only = (options & kNoThread) != 0;
+    auto all = children_of(context, own_only);
+    // One that is asked for by number is mostly a child. Otherwise any may be the first to tell.
+    const bool one = on.which == OnChildren::Which::kOne;
+    if (!one || all.empty() || (options & kWaitAll) != 0) add_tracees(context, own_only, all);
     select_children(context, on, all);
   }
   wait.on.push_back(std::move(on));

@@ -215,9 +215,17 @@ TEST_F(WaitTaskTest, ATracerAlsoWaitsForWhatItTraces) {
   proc_.add({.pid = 70, .tid = 70, .tracer = 42});
   constexpr std::uint64_t kAll = 0x40000000;
   EXPECT_EQ(children(SYS_wait4, {~0ULL, 0, kAll}).children.size(), 4U);
+  EXPECT_EQ(children(SYS_wait4, {~0ULL}).children.size(), 4U);
+  EXPECT_EQ(children(SYS_wait4, {static_cast<std::uint64_t>(-70)}).children, std::vector{Pid{70}});
   proc_.write("42/task/42/children", "");
   proc_.write("42/task/43/children", "");
   EXPECT_EQ(children(SYS_wait4, {~0ULL}).children, std::vector{Pid{70}});
+  // A thread of the waiter has one thread of another process.
+  proc_.add({.pid = 80, .tid = 80});
+  proc_.add({.pid = 80, .tid = 81, .tracer = 43});
+  EXPECT_EQ(children(SYS_wait4, {~0ULL}).children, (std::vector{Pid{70}, Pid{80}}));
+  constexpr std::uint64_t kOwnOnly = 0x20000000;
+  EXPECT_EQ(children(SYS_wait4, {~0ULL, 0, kOwnOnly}).children, std::vector{Pid{70}});
 }
 
 TEST_F(WaitTaskTest, VforkIsNoDisk) {
