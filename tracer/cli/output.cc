@@ -29,6 +29,9 @@ void Output::limit(const std::atomic<bool>& hurry) {
   struct stat about{};
   if (file_.valid() || ::fstat(fd_, &about) != 0) return;
   if (!S_ISFIFO(about.st_mode) && !S_ISCHR(about.st_mode)) return;
+  // What is open for reading alone (in the place of a closed one) stays what it is.
+  const int mode = ::fcntl(fd_, F_GETFL);
+  if (mode < 0 || (mode & O_ACCMODE) == O_RDONLY) return;
   // A pipe that has room may have none a moment later, where others write to it as well. So it is
   // opened anew: O_NONBLOCK on the borrowed one would be everybody's.
   const std::string path = fmt::format("/proc/self/fd/{}", fd_);

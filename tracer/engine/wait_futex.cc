@@ -77,6 +77,13 @@ std::optional<base::Tid> thread_of(const WaitContext& context,
   return std::nullopt;
 }
 
+// No task at all has that number, as far as it is one of our own pid namespace.
+bool is_nobodys(const WaitContext& context, std::int32_t inner) {
+  if (!context.process.inner_tids.empty() || !context.around.holders.sees_everybody()) return false;
+  const auto stat = context.around.procfs.stat(base::Pid{inner});
+  return !stat && stat.error().kind == base::ErrorKind::kGone;
+}
+
 // The owner as our pid namespace numbers it. A number that means no live thread of a process with
 // the word in its memory is kept as it is: the owner is gone, or never was in this process (fork).
 void name_owner(const WaitContext& context, std::int32_t inner, OnFutex& on) {
@@ -97,8 +104,9 @@ void name_owner(const WaitContext& context, std::int32_t inner, OnFutex& on) {
     return;
   }
   // Gone, unless it is of a process that cannot be seen to share the word.
-  if (!context.around.holders.all_mappers_known()) return;
-  on.owner = base::Tid{inner};
+  if (is_nobodys(context, inner) || context.around.holders.all_mappers_known()) {
+    on.owner = base::Tid{inner};
+  }
 }
 
 void read_word(const WaitContext& context, FutexCall call, Wait& wait) {
