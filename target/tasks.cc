@@ -76,7 +76,9 @@ int after(int, char** argv) {
 
 void surround_with_threads() {
   static std::atomic<int> begun;
+  static std::atomic<bool> vforked;
   begun = 0;
+  vforked = false;
   constexpr int kKinds = 6;
   for (int kind = 0; kind < kKinds; ++kind) {
     std::thread([kind] {
@@ -94,7 +96,9 @@ void surround_with_threads() {
           // Its child goes on for ever: the maker is inside vfork when it is ended.
           const pid_t child = ::vfork();  // NOLINT(bugprone-unsafe-functions): the subject
           if (child == 0) {
+            // Not before its maker is ended: then nobody would end it. The memory is the maker's.
             ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            vforked = true;
             for (;;) ::pause();
           }
           return;
@@ -113,7 +117,7 @@ void surround_with_threads() {
       }
     }).detach();
   }
-  while (begun < kKinds) ::sched_yield();
+  while (begun < kKinds || !vforked) ::sched_yield();
 }
 
 int exec_any(int argc, char** argv) {
