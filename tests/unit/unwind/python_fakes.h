@@ -34,7 +34,7 @@ class FakeSpace final : public syscalls::RemoteMemory {
   }
   void put_bytes(std::uint64_t address, const void* data, std::size_t size) {
     auto block = std::prev(blocks_.upper_bound(address));
-    std::memcpy(block->second.data() + (address - block->first), data, size);
+    if (size > 0) std::memcpy(block->second.data() + (address - block->first), data, size);
   }
   std::size_t read(base::RemoteAddr address, std::span<std::byte> out) const override {
     const auto after = blocks_.upper_bound(address.value());
