@@ -4,9 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <memory>
 #include <string_view>
 #include <vector>

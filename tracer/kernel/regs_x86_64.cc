@@ -155,13 +155,14 @@ std::int64_t result_in(std::span<const std::byte> general) {
 
 void fail_own_call(void* context, long number) {
   auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
-  constexpr std::array<unsigned char, 2> kSyscall{0x0f, 0x05};
-  if (registers[REG_RAX] != number || std::memcmp(reinterpret_cast<const void*>(registers[REG_RIP]),
-                                                  kSyscall.data(), kSyscall.size()) != 0) {
+  const auto instruction = call_instruction();
+  const auto* at = reinterpret_cast<const void*>(registers[REG_RIP]);
+  if (registers[REG_RAX] != number ||
+      std::memcmp(at, instruction.data(), instruction.size()) != 0) {
     return;
   }
   registers[REG_RAX] = -EINTR;
-  registers[REG_RIP] += kSyscall.size();
+  registers[REG_RIP] += static_cast<greg_t>(instruction.size());
 }
 
 void put_call_again(std::span<std::byte> general, bool at_entry) {
