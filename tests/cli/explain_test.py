@@ -37,6 +37,17 @@ read_end, write_end = os.pipe()
 os.write(write_end, b"x" * 200000)
 """
 
+# Never all awake at the same time.
+NAPPERS = """
+import threading, time
+def nap():
+    while True:
+        time.sleep(0.9)
+for _ in range(7):
+    threading.Thread(target=nap).start()
+nap()
+"""
+
 ABSOLUTE_SLEEP = """
 import ctypes, time
 class Timespec(ctypes.Structure):
@@ -194,7 +205,7 @@ class Words(Case):
                 self.assertNotIn("restart_syscall", stucktrace(*words, target.pid).stdout)
 
     def test_a_longer_look_is_advised_and_works(self):
-        with python("import time\nwhile True: time.sleep(0.05)") as target:
+        with python(NAPPERS) as target:
             self.assertTrue(wait_until(lambda: waits_in(target.pid, "nanosleep")))
             text = " ".join(stucktrace("explain", target.pid).stdout.split())
             self.assertIn("stucktrace explain --settle 2s %d" % target.pid, text)

@@ -46,6 +46,13 @@ def stacks_of(recording):
     return [event for event in events_of(recording) if event["type"] == "stack"]
 
 
+def stack_of(events, index):
+    """The stack taken at the call entered at index; descriptors may have been seen in between."""
+    tid = events[index]["tid"]
+    of_thread = (event for event in events[index + 1:] if event.get("tid") == tid)
+    return next(event for event in of_thread if event["type"] != "fds")
+
+
 def functions(event):
     return [frame["function"] for frame in event["stack"]]
 
@@ -87,8 +94,8 @@ class AtEntry(Case):
             for index, event in enumerate(events):
                 if event["type"] != "enter" or event["call"] != "write":
                     continue
-                stack = events[index + 1]
-                self.assertEqual((stack["type"], stack["tid"]), ("stack", event["tid"]))
+                stack = stack_of(events, index)
+                self.assertEqual(stack["type"], "stack")
                 names = [name for name in functions(stack) if not name.endswith("write")]
                 line = next(arg["value"] for arg in event["args"] if arg["name"] == "buf")
                 words = line.strip('"').replace("\\n", "").split()
@@ -183,9 +190,8 @@ class AtEntry(Case):
                     if event["type"] != "enter" or "truth " not in text:
                         continue
                     truth = re.search(r"truth ([^\\]*)", text).group(1).split()
-                    # The next event of this thread: others may have theirs in between.
-                    stack = next(later for later in events[index + 1:]
-                                 if later.get("tid") == event["tid"])
+                    stack = stack_of(events, index)
+                    self.assertEqual(stack["type"], "stack")
                     frames = ["%s:%d" % (frame["function"], frame["line"])
                               for frame in stack["python"]
                               if "threading" not in frame["file"]]
