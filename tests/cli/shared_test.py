@@ -8,6 +8,33 @@ import sys
 
 from harness import PATIENCE, STUCKTRACE, Case, main
 
+# Starts what its words say as one that has some things set that execve(2) passes on.
+STARTER = """
+import ctypes, os, signal, sys
+for signo in (signal.SIGCHLD, signal.SIGRTMIN + 5, signal.SIGPIPE):
+    signal.signal(signo, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCONT])
+assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+# What a command finds of it; its end is known to whoever waits for it.
+INHERITED = """
+import ctypes, os, signal
+with open("/proc/self/status") as status:
+    print([line.split()[1] for line in status if line.startswith("SigIgn:")][0])
+value = ctypes.c_int()
+ctypes.CDLL(None).prctl(37, ctypes.byref(value), 0, 0, 0)  # PR_GET_CHILD_SUBREAPER
+print("subreaper", value.value)
+print("pending", len(signal.sigpending()))
+signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+child = os.fork()
+if not child:
+    os._exit(3)
+print("status", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+os._exit(5)
+"""
+
 MODES = ([], ["-e", "trace=all"])
 
 COUNTER = """
@@ -114,6 +141,45 @@ class Shared(Case):
                         os.close(fd)
                     tool.kill()
                     tool.wait()
+
+    def test_a_stdout_that_the_command_closes_is_closed(self):
+        for more, ends in (([], True), (["--json"], False)):
+            with self.subTest(more=more):
+                hold_reading, hold_writing = os.pipe()
+                script = "import os; os.close(1); os.write(2, b'closed'); os.read(%d, 1)"
+                tool = subprocess.Popen(
+                    [STUCKTRACE, "run", "-q"] + more + ["--", sys.executable, "-c",
+                                                        script % hold_reading],
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=(hold_reading,))
+                try:
+                    self.assertEqual(tool.stderr.read(6), b"closed")
+                    if ends:
+                        self.assertEqual(select.select([tool.stdout], [], [], PATIENCE)[0],
+                                         [tool.stdout])
+                        self.assertEqual(os.read(tool.stdout.fileno(), 1), b"")
+                    self.assertIsNone(tool.poll())
+                    os.write(hold_writing, b"x")
+                    rest = tool.communicate(timeout=PATIENCE)[0]
+                    self.assertEqual(rest[:1], b"" if ends else b"{")
+                    self.assertEqual(tool.returncode, 0)
+                finally:
+                    os.close(hold_reading)
+                    os.close(hold_writing)
+                    tool.kill()
+                    tool.wait()
+
+    def test_what_execve_passes_on_is_the_commands(self):
+        for mode in MODES:
+            with self.subTest(mode=mode):
+                native = self.run_in_own_group([sys.executable, "-c", STARTER, sys.executable,
+                                                "-c", INHERITED])
+                self.assertEqual(native.stdout.splitlines()[1:],
+                                 ["subreaper 1", "pending 0", "status 3"], native.stderr)
+                traced = self.run_in_own_group([sys.executable, "-c", STARTER, STUCKTRACE, "run",
+                                                "-q"] + mode + ["--", sys.executable, "-c",
+                                                                INHERITED])
+                self.assertEqual(traced.stdout, native.stdout, traced.stderr)
+                self.assertEqual((traced.returncode, native.returncode), (5, 5))
 
 
 if __name__ == "__main__":

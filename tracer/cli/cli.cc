@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <csignal>
 #include <cstdio>
 #include <exception>
 
@@ -92,8 +91,7 @@ void reserve_standard_descriptors() {
 int run(int argc, char** argv) {
   note_inherited_fds(argc, argv);
   reserve_standard_descriptors();
-  // A reader that goes away is an error to tell, not a death.
-  const Startup startup{.sigpipe_ignored = std::signal(SIGPIPE, SIG_IGN) == SIG_IGN, .command = {}};
+  const Startup startup{.inherited = engine::Inherited::take(), .command = {}};
   try {
     return parse_and_run(argc, argv, startup);
   } catch (const std::exception& error) {

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "tracer/engine/inherited.h"
+
 namespace CLI {
 class App;
 }
@@ -16,7 +18,7 @@ using Action = std::function<int()>;
 
 // What the process was given by its own parent.
 struct Startup {
-  bool sigpipe_ignored = false;  // a launched command must find it so again
+  engine::Inherited inherited;  // a launched command's
   // `run ... -- COMMAND...`: the words after the first --; they are nobody's options.
   std::optional<std::vector<std::string>> command;
 };

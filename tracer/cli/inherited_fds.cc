@@ -35,6 +35,14 @@ bool is_named(int fd, int argc, const char* const* argv) {
   return false;
 }
 
+void leave(int fd) {
+  if (::isatty(fd) != 0) return;
+  const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (nothing < 0) return;
+  ::dup3(nothing, fd, O_CLOEXEC);
+  ::close(nothing);
+}
+
 }  // namespace
 
 void note_inherited_fds(int argc, const char* const* argv) {
@@ -49,14 +57,11 @@ void note_inherited_fds(int argc, const char* const* argv) {
   }
 }
 
-void leave_inherited_fds() {
+void leave_inherited_fds(bool need_stdout) {
   for (const int fd : noted()) ::close(fd);
   noted().clear();
-  if (::isatty(STDIN_FILENO) != 0) return;
-  const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (nothing < 0) return;
-  ::dup3(nothing, STDIN_FILENO, O_CLOEXEC);
-  ::close(nothing);
+  leave(STDIN_FILENO);
+  if (!need_stdout) leave(STDOUT_FILENO);
 }
 
 }  // namespace stucktrace::cli

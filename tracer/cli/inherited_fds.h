@@ -10,7 +10,8 @@ namespace stucktrace::cli {
 void note_inherited_fds(int argc, const char* const* argv);
 
 // Once the command has its copies: closes those noted above stderr, and puts /dev/null in the place
-// of stdin unless that is a terminal. For the tool's own output stdout and stderr stay.
-void leave_inherited_fds();
+// of stdin, and of stdout if the tool does not `need_stdout`, unless that is a terminal. For what
+// the tool itself says stderr stays.
+void leave_inherited_fds(bool need_stdout);
 
 }  // namespace stucktrace::cli

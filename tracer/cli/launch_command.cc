@@ -227,14 +227,14 @@ int launch_command(const std::vector<std::string>& words, const Settings& settin
   engine::Command command;
   command.path = *found;
   command.argv = words;
-  command.restore_sigpipe = !startup.sigpipe_ignored;
+  command.inherited = startup.inherited;
   const auto pid = tracer.launch(command);
   if (!pid) {
     diagnostics.settle();
     report_out->give_up(pid.error());
     return fail(pid.error());
   }
-  leave_inherited_fds();
+  leave_inherited_fds(report_out->to_stdout());
   if (group) join(*group, *pid, log);
   control.launched(clock.now());
   (*session)->add_root(*pid);

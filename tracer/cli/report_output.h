@@ -34,6 +34,8 @@ class ReportOutput {
   void json(const model::Report& report, const render::TraceLanes* lanes = nullptr);
   // json() goes to a file of its own, not to stdout.
   bool json_to_file() const { return json_to_file_; }
+  // json() goes to stdout.
+  bool to_stdout() const { return json_out_.has_value() && !json_to_file_; }
   // See Output::limit().
   void limit(const std::atomic<bool>& hurry) {
     if (json_out_) json_out_->limit(hurry);

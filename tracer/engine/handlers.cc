@@ -186,6 +186,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::GroupStopped& sto
   }
   if (tracee.state == TraceeState::kBeforeExec) return resume(tracee, std::move(stopped));
   if (tracee.preparing && prepare(tracee, stopped)) return;
+  put_clone_flags_back(tracee, stopped);
   if (tracee.state != TraceeState::kGroupStopped) {
     emitter_.emit(tracee.pid, tracee.tid, model::GroupStop{stop.signo});
   }
@@ -300,8 +301,7 @@ void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::MadeTask& made) {
       held->state = TraceeState::kLeaving;
       let_go(*held, std::move(child_stopped), held->held_signal);
     } else {
-      held->state = TraceeState::kRunning;
-      resume(*held, std::move(child_stopped), std::exchange(held->held_signal, 0));
+      release(*held, std::move(child_stopped));
     }
   } else {
     Tracee& added = table_.add(child, pid, tracee.style,
@@ -326,6 +326,16 @@ void Tracer::hold(const kernel::WaitReport& report) {
   const kernel::Stop stop = read_stop(report, held.style);
   const auto* delivery = std::get_if<kernel::SignalDelivery>(&stop);
   if (delivery != nullptr && delivery->signo != SIGSTOP) held.held_signal = delivery->signo;
+  // Its process was stopped before it ran for the first time: it stays so.
+  if (const auto* group = std::get_if<kernel::GroupStopped>(&stop)) held.held_stop = group->signo;
+}
+
+void Tracer::release(Tracee& held, Stopped stopped) {
+  held.state = TraceeState::kRunning;
+  if (const int signo = std::exchange(held.held_stop, 0); signo != 0) {
+    return on(held, std::move(stopped), kernel::GroupStopped{signo});
+  }
+  resume(held, std::move(stopped), std::exchange(held.held_signal, 0));
 }
 
 // The maker died before its event could be read: the task says itself who it is.
@@ -335,11 +345,10 @@ void Tracer::adopt(Tracee& held) {
   base::Pid parent;
   if (const auto stat = procfs_.stat(held.pid, std::nullopt)) parent = base::Pid{stat->parent};
   emitter_.task_seen(held.pid, held.tid, parent, Emitter::Origin::kFound);
-  held.state = TraceeState::kRunning;
   held.adopted = true;
   Stopped stopped = std::move(*held.parked);
   held.parked.reset();
-  resume(held, std::move(stopped), std::exchange(held.held_signal, 0));
+  release(held, std::move(stopped));
 }
 
 void Tracer::on(Tracee& tracee, Stopped stopped, const kernel::VforkDone&) {

@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,7 +13,7 @@ namespace {
 
 // Between fork and exec only async-signal-safe calls are allowed: the tool has threads.
 [[noreturn]] void become(const char* path, char* const* argv, char* const* shell_argv,
-                         const sigset_t& mask, const itimerval& alarm, bool restore_sigpipe,
+                         const Inherited& inherited, const itimerval& alarm, const sigset_t& mask,
                          int error_pipe, const kernel::FilterProgram& filter) {
   if (kernel::trace_me()) {
     ::raise(SIGSTOP);
@@ -25,9 +24,7 @@ namespace {
         [[maybe_unused]] const ssize_t told = ::write(error_pipe, &code, sizeof code);
       }
     }
-    if (restore_sigpipe) ::signal(SIGPIPE, SIG_DFL);
-    ::setitimer(ITIMER_REAL, &alarm, nullptr);
-    ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+    pass_on(inherited, alarm, mask);
     ::execv(path, argv);
     // A script without an interpreter line is the shell's, as execvp(3) does it.
     if (errno == ENOEXEC) ::execv("/bin/sh", shell_argv);
@@ -69,15 +66,12 @@ base::Result<base::Pid> Tracer::launch(const Command& command) {
     filtered_ = true;
     emitter_.use_set(options_.filter->trace, true);
   }
-  // execve(2) keeps an alarm and fork(2) does not: it was set for the command.
-  constexpr itimerval kNone{};
-  itimerval alarm{};
-  ::setitimer(ITIMER_REAL, &kNone, &alarm);
+  const itimerval alarm = take_alarm();
   const pid_t child = ::fork();
   if (child < 0) return base::system_error("starting a process", base::Errno::last());
   if (child == 0) {
-    become(command.path.c_str(), argv.data(), shell_argv.data(), ticker_.original_mask(), alarm,
-           command.restore_sigpipe, error_end.get(), program_);
+    become(command.path.c_str(), argv.data(), shell_argv.data(), command.inherited, alarm,
+           ticker_.original_mask(), error_end.get(), program_);
   }
   const base::Pid pid{child};
   const base::Tid tid = base::main_thread(pid);

@@ -10,9 +10,6 @@ namespace stucktrace::engine {
 namespace {
 
 // To end wait4 with EINTR: a handler must exist, and without SA_RESTART.
-int kick_signal() {
-  return SIGRTMIN + 5;
-}
 void kicked(int, siginfo_t*, void* context) {
   kernel::break_off_attaching(context);
 }
@@ -23,6 +20,10 @@ timespec to_timespec(base::Nanoseconds duration) {
 }
 
 }  // namespace
+
+int Ticker::kick_signal() {
+  return SIGRTMIN + 5;
+}
 
 Ticker::Ticker(base::Nanoseconds interval) : interval_(interval) {
   struct sigaction action{};

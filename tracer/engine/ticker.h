@@ -50,6 +50,9 @@ class Ticker {
   Ticker(const Ticker&) = delete;
   Ticker& operator=(const Ticker&) = delete;
 
+  // Its own signal, by which it ends system calls of this process.
+  static int kick_signal();
+
   // The signal mask from before; a launched command must start with it.
   const sigset_t& original_mask() const { return original_mask_; }
 

@@ -65,6 +65,8 @@ struct Tracee {
   // Of a held task: the signal it stopped for, which is still to be delivered; 0 if it was its
   // automatic stop.
   int held_signal = 0;
+  // Of a held task: the signal of the group-stop that was its first stop; 0 if it was another.
+  int held_stop = 0;
   // Was held, and went on before its maker's event came.
   bool adopted = false;
 };

@@ -15,6 +15,7 @@
 #include "tracer/engine/call_passer.h"
 #include "tracer/engine/call_stacks.h"
 #include "tracer/engine/emitter.h"
+#include "tracer/engine/inherited.h"
 #include "tracer/engine/options.h"
 #include "tracer/engine/placer.h"
 #include "tracer/engine/ticker.h"
@@ -52,7 +53,7 @@ struct Outcome {
 struct Command {
   std::string path;               // resolved
   std::vector<std::string> argv;  // argv[0] as typed
-  bool restore_sigpipe = true;    // the tool ignores SIGPIPE, the command must not
+  Inherited inherited;
 };
 
 // Follows a tree of tasks by ptrace and reports every event to the sink. All methods are called
@@ -149,6 +150,7 @@ class Tracer {
   void go_on_after_making(kernel::Stopped stopped, bool leaving);
   void hold(const kernel::WaitReport& report);
   void adopt(Tracee& held);
+  void release(Tracee& held, kernel::Stopped stopped);
   void ended(Tracee& tracee, model::TaskExit exit);
 
   // ---- signal_delivery.cc
