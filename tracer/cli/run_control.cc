@@ -85,7 +85,7 @@ engine::Directive RunControl::on_tick(base::Instant now) {
 }
 
 void RunControl::diagnose() {
-  hurry_.store(true);
+  plan_.hurry.store(true);
   ended_in_time_ = tracer_.command_exit().has_value();
   ended_ = ended_by(reason(), plan_.limits, ended_in_time_, cancelled_by_);
   const base::Nanoseconds limit = end_->look_limit();

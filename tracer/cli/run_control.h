@@ -24,6 +24,8 @@ class RunControl final : public engine::TickObserver {
     base::Nanoseconds settle{};  // of the last look, at most
     // The command and whatever it starts are in it; null if none could be had.
     const kernel::ControlGroup* group = nullptr;
+    // True from the moment on that nobody is waited for any more who does not read our output.
+    std::atomic<bool>& hurry;
   };
   // Made before the launch: what is a child of this process by then is none of the tree's.
   // `guard` may be null where there is no limit.
@@ -42,10 +44,6 @@ class RunControl final : public engine::TickObserver {
   const model::Ended& ended() const { return ended_; }
   // The look before the end took too long, and may still be going on.
   bool look_given_up() const { return reached() && !pump_.last_look_over(); }
-  // True from the moment on that nobody is waited for any more who does not read our output.
-  const std::atomic<bool>& hurry() const { return hurry_; }
-  // From any thread.
-  void hurry_up() { hurry_.store(true); }
 
   engine::Directive on_tick(base::Instant now) override;
   void on_picture_wanted() override { pump_.on_picture_wanted(); }
@@ -82,7 +80,6 @@ class RunControl final : public engine::TickObserver {
   base::Instant former_noted_;
   std::vector<kernel::Descendants::Process> seen_;  // at the last look for activity
   std::uint64_t seen_changes_ = 0;
-  std::atomic<bool> hurry_{false};
 };
 
 }  // namespace stucktrace::cli
