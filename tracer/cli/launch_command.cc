@@ -100,7 +100,7 @@ class CommandRun {
   int cannot_execute(base::Errno why);
   int conclude(const engine::Outcome& outcome, const RunControl& control,
                const base::Result<void>& recorded);
-  base::Result<bool> judge();
+  model::Comparison judge();
 
   const std::vector<std::string>& words_;
   const Settings& settings_;
@@ -204,44 +204,46 @@ int CommandRun::cannot_execute(base::Errno why) {
   return why.value() == ENOENT ? kExitNotFound : kExitCannotRun;
 }
 
-// Reports, and what the run is judged by. What the command did counts; our own trouble and a
+// What the run is judged by, and its reports. What the command did counts; our own trouble and a
 // difference are told, and change the status only where the command itself succeeded.
 int CommandRun::conclude(const engine::Outcome& outcome, const RunControl& control,
                          const base::Result<void>& recorded) {
+  std::optional<model::Comparison> comparison;
   if (!report_.told()) {
     model::Report at_the_end = session_->report();
     if (control.reached()) at_the_end.ended = control.ended();
+    // What was cut short is compared with nothing.
+    if (launch_.golden != nullptr && !control.reached()) comparison = judge();
+    at_the_end.comparison = comparison;
     report_.tell(at_the_end);
   }
-  report_.finish();
+  report_.finish(control.ended_late());
   const auto written = report_out_.check();
   for (const auto* result : {&recorded, &written}) {
     if (!*result) diagnostics_.line("stucktrace: " + result->error().message());
   }
-  bool own_failure = !recorded || !written;
-  bool differs = false;
-  // What was cut short is compared with nothing.
-  if (launch_.golden != nullptr && !control.reached()) {
-    const auto passed = judge();
-    if (!passed) own_failure = fail(passed.error()) != 0;
-    differs = passed && !*passed;
-  }
   const int status = exit_status(outcome, control);
   if (status != kExitOk) return status;
-  if (own_failure) return kExitFailure;
-  return differs ? static_cast<int>(kExitDiffers) : status;
+  const bool unjudged = comparison && !comparison->failure.empty();
+  if (!recorded || !written || unjudged) return kExitFailure;
+  return comparison && !comparison->passed() ? static_cast<int>(kExitDiffers) : status;
 }
 
-// False if the run differs from its baseline or an assertion does not hold.
-base::Result<bool> CommandRun::judge() {
+model::Comparison CommandRun::judge() {
   const KeptEvents& events = *session_->events();
-  const auto outcome =
+  auto outcome =
       launch_.golden->judge({events.survey(), events, session_->analysis().findings(),
                              session_->started(), "the run", settings_.record_path, traced_});
-  if (!outcome) return base::Failure{outcome.error()};
-  diagnostics_.write(outcome->text);
+  if (!outcome) {
+    fail(outcome.error());
+    model::Comparison unjudged;
+    unjudged.baseline = launch_.golden->path();
+    unjudged.recording = settings_.record_path;
+    unjudged.failure = outcome.error().message();
+    return unjudged;
+  }
   if (!outcome->message.empty()) log_.say(base::LogLevel::kNormal, outcome->message);
-  return outcome->passed;
+  return std::move(outcome->comparison);
 }
 
 }  // namespace

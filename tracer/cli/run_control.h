@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "tracer/cli/end_guard.h"
@@ -42,6 +44,8 @@ class RunControl final : public engine::TickObserver {
   bool reached() const { return reason() != EndReason::kNone; }
   // Why, once it was.
   const model::Ended& ended() const { return ended_; }
+  // Who was signalled as well, and was not found before: the report was told by then.
+  const std::vector<model::EndedProcess>& ended_late() const { return late_; }
   // The look before the end took too long, and may still be going on.
   bool look_given_up() const { return reached() && !pump_.last_look_over(); }
 
@@ -56,7 +60,8 @@ class RunControl final : public engine::TickObserver {
   void diagnose();
   void signal_all(int signo);
   std::vector<kernel::Descendants::Process> present() const;
-  std::vector<base::Pid> outside() const;
+  std::map<base::Pid, model::EndedProcess::Known> tree() const;
+  std::vector<model::EndedProcess> new_in_tree();
   void note_former(base::Instant now);
   void arm_guard(base::Instant now);
   bool follows_untraced() const;
@@ -72,6 +77,8 @@ class RunControl final : public engine::TickObserver {
   std::optional<TreeEnd> end_;
   std::optional<IdleWatch> idle_;
   model::Ended ended_;
+  std::vector<model::EndedProcess> late_;
+  std::set<base::Pid> noted_;   // in either
   bool ended_in_time_ = false;  // the command itself, before the limit was reached
   int cancelled_by_ = 0;
   int cancels_ = 0;

@@ -1,5 +1,9 @@
 #include "tracer/cli/run_report.h"
 
+#include <algorithm>
+
+#include "tracer/render/cut_short.h"
+
 namespace stucktrace::cli {
 
 void RunReport::tell(const model::Report& report) {
@@ -12,11 +16,17 @@ void RunReport::tell(const model::Report& report) {
     out_.text(report, diagnostics_, settings_.color_stderr,
               stacks ? ReportOutput::Stacks::kMerged : ReportOutput::Stacks::kNone);
   }
+  if (report.comparison) out_.comparison(*report.comparison, diagnostics_);
   if (out_.json_to_file()) out_.json(report, session_->lanes());
   out_.files(report, session_->took(), session_->lanes(), &diagnostics_);
 }
 
-void RunReport::finish() {
+void RunReport::finish(const std::vector<model::EndedProcess>& late) {
+  if (told_ && told_->ended && !late.empty()) {
+    diagnostics_.line("stucktrace: ended as well, found only then: " + render::process_list(late));
+    told_->ended->processes.insert(told_->ended->processes.end(), late.begin(), late.end());
+    std::ranges::sort(told_->ended->processes, {}, &model::EndedProcess::pid);
+  }
   if (told_ && !out_.json_to_file()) out_.json(*told_, session_->lanes());
 }
 

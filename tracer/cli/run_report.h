@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "tracer/cli/live_session.h"
 #include "tracer/cli/options.h"
@@ -22,7 +23,8 @@ class RunReport {
   void follow(const LiveSession& session) { session_ = &session; }
   // Nothing if one was told already.
   void tell(const model::Report& report);
-  void finish();
+  // `late`: who was ended as well, and is not in what was told.
+  void finish(const std::vector<model::EndedProcess>& late);
   bool told() const { return told_.has_value(); }
 
  private:
