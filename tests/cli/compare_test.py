@@ -1,8 +1,11 @@
 """Golden traces: equal runs are equal, a changed run is told, assertions hold or say why not."""
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+import xml.etree.ElementTree
 
 from harness import (EXIT_DIFFERS, EXIT_FAILURE, SEED, SOURCE, STUCKTRACE, TARGETS, Case,
                      interpreters, main, stucktrace)
@@ -210,6 +213,80 @@ class Compare(Case):
         self.assertEqual(self.read(baseline), text)
         self.assertEqual(run("exit 7", "--update").returncode, 7)
         self.assertNotEqual(self.read(baseline), text)
+
+    def judged(self, script, *words, **environment):
+        """The result of a run that is judged, and what its files say."""
+        names = {"--junit": "out.xml", "--sarif": "out.sarif", "--html": "out.html"}
+        files = [word for option, name in names.items() for word in (option, self.path(name))]
+        result = stucktrace("run", "-q", "--json=" + self.path("out.json"), *files, *words, "--", "sh", "-c",
+                            script, cwd=self.directory, env=dict(os.environ, **environment))
+        suite = xml.etree.ElementTree.parse(self.path("out.xml")).getroot().find("testsuite")
+        sarif = json.loads(self.read(self.path("out.sarif")))["runs"][0]
+        report = json.loads(self.read(self.path("out.json")))
+        return result, suite, sarif, report
+
+    def test_a_run_that_is_judged_fails_in_every_report(self):
+        baseline, summary = self.path("run.golden"), self.path("summary.md")
+        recording = self.path("run.rec")
+        words = ("--baseline", baseline, "--assert", "never connect", "-o", recording)
+        script = "echo a | cat; exit 0"
+        self.assertEqual(self.judged(script, *words, "--update")[0].returncode, 0)
+        ci = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": summary, "GITHUB_WORKSPACE": self.directory}
+        result, suite, sarif, report = self.judged(script, *words, **ci)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertNotIn("::error", result.stderr)
+        self.assertEqual((suite.get("failures"), suite.get("errors")), ("0", "0"))
+        self.assertIn("assert: never connect", [case.get("name") for case in suite.iter("testcase")])
+        self.assertEqual(sarif["results"], [])
+        self.assertTrue(report["comparison"]["passed"])
+        self.assertFalse(os.path.exists(summary) and self.read(summary))
+        # Another process, and one file too many.
+        result, suite, sarif, report = self.judged("echo a | cat | cat; echo > made", *words, "--assert",
+                                                   "never /^openat?$/", **ci)
+        self.assertEqual(result.returncode, EXIT_DIFFERS, result.stderr)
+        failures = suite.findall("testcase/failure")
+        kinds = [failure.get("type") for failure in failures]
+        self.assertEqual(kinds.count("assertion-failed"), 1)
+        self.assertGreaterEqual(kinds.count("baseline-difference"), 1)
+        self.assertEqual(suite.get("failures"), str(len(failures)))
+        told = next(failure for failure in failures if failure.get("type") == "assertion-failed")
+        self.assertRegex(told.text, r"seen +\d+ of them\n +at +\d+\.\d{3} s, P\d+: openat\(")
+        replay = re.search(r"replay +stucktrace (.*)", told.text).group(1)
+        self.assertIn("openat", stucktrace(*shlex.split(replay)).stdout)
+        differs = next(failure for failure in failures if failure.get("type") != "assertion-failed")
+        again = re.search(r"replay +stucktrace (.*)", differs.text).group(1)
+        self.assertEqual(stucktrace(*shlex.split(again)).returncode, EXIT_DIFFERS)
+        self.assertEqual({each["ruleId"] for each in sarif["results"]},
+                         {"baseline-difference", "assertion-failed"})
+        self.assertIn("run.golden", [each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+                                     for each in sarif["results"]])
+        self.assertFalse(report["comparison"]["passed"])
+        self.assertIn("1 of 2 assertions does not hold", self.read(summary))
+        self.assertRegex(result.stderr, r"\n::error file=run\.golden,line=\d+,title=stucktrace%3A baseline")
+        self.assertIn("id=\"comparison\"", self.read(self.path("out.html")))
+
+    def test_gitlab_gets_a_section(self):
+        result = self.judged("echo > made", "--assert", "opens < 1", GITLAB_CI="true")[0]
+        self.assertEqual(result.returncode, EXIT_DIFFERS)
+        self.assertRegex(result.stderr, "section_start:\\d+:stucktrace_comparison[\r\n]\x1b\\[0Kstucktrace: 1 of 1 "
+                         "assertion does not hold\\.\n")
+
+    def test_the_commands_own_failure_hides_no_difference(self):
+        result, suite, _, report = self.judged("exit 7", "--assert", "P1 exits 0")
+        self.assertEqual((result.returncode, suite.get("failures")), (7, "1"))
+        self.assertFalse(report["comparison"]["passed"])
+
+    def test_what_could_not_be_judged_is_an_error(self):
+        baseline = self.path("run.golden")
+        self.judged("exit 0", "--baseline", baseline, "--update")
+        text = self.read(baseline).replace("seen all", "seen filtered")
+        with open(baseline, "w") as file:
+            file.write(text)
+        result, suite, sarif, report = self.judged("exit 0", "--baseline", baseline)
+        self.assertEqual((result.returncode, suite.get("errors")), (EXIT_FAILURE, "1"), result.stderr)
+        self.assertIn("shows more calls", suite.find("testcase/error").get("message"))
+        self.assertIn("shows more calls", report["comparison"]["failure"])
+        self.assertTrue(sarif["invocations"][0]["toolExecutionNotifications"])
 
     def test_assertions_say_what_was_seen_where_and_how_to_replay_it(self):
         recording = self.path("run.rec")

@@ -1,9 +1,11 @@
 """What run ends through a control group of its own, that it leaves none behind, and does without."""
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import xml.etree.ElementTree
 
 from harness import PATIENCE, STUCKTRACE, Background, Case, children, main, status_field, stucktrace, wait_until
 
@@ -132,8 +134,9 @@ class Escaped(Groups):
             with self.subTest(filtered):
                 for name in os.listdir(self.directory):
                     os.unlink(self.path(name))
-                report = self.path("report.json")
-                with self.start("--deadline", "1h", "--grace", "500ms", "--json=" + report, *filtered,
+                report, junit = self.path("report.json"), self.path("junit.xml")
+                with self.start("--deadline", "1h", "--grace", "500ms", "--json=" + report, "--junit", junit,
+                                *filtered,
                                 *self.command(TAKEN_OVER, "stay")) as run:
                     self.wait_for("main")
                     daemon = self.pid_of("daemon")
@@ -141,11 +144,23 @@ class Escaped(Groups):
                     self.assertEqual(status_field(daemon, "TracerPid"), "0")
                     self.assertNotIn(int(status_field(daemon, "PPid")), (run.pid, self.pid_of("main")))
                     run.process.terminate()
-                    self.ended(run, 128 + signal.SIGTERM)
+                    words = " ".join(self.ended(run, 128 + signal.SIGTERM).split())
                 self.assertTrue(os.path.exists(self.path("asked")))
                 self.assertFalse(alive(daemon))
                 with open(report) as file:
-                    self.assertIn('"pid":%d,' % daemon, file.read().replace(" ", ""))
+                    told = json.load(file)
+                self.assertIn(daemon, [process["pid"] for process in told["processes"]])
+                # The daemon and its child, which it made when nobody traced it any more.
+                known = {process["pid"]: process["known"] for process in told["ended"]["processes"]}
+                self.assertEqual((known[daemon], known[self.pid_of("main")]), ("control-group", "traced"))
+                self.assertEqual(list(known.values()).count("control-group"), 2, known)
+                sentence = "%d processes are ended: " % len(known)
+                alone = r"by the control group alone: (\w+ \(pid \d+\), )?\w+ \(pid %d\)" % daemon
+                self.assertIn(sentence, words)
+                self.assertRegex(words, alone)
+                story = xml.etree.ElementTree.parse(junit).getroot().find(".//error").text
+                self.assertIn(sentence, " ".join(story.split()))
+                self.assertRegex(" ".join(story.split()), alone)
 
     def test_it_has_the_same_deadline_when_it_is_all_that_is_left(self):
         with self.start("--deadline", "3s", "--grace", "100ms", *self.command(TAKEN_OVER, "")) as run:

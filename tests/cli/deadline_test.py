@@ -163,6 +163,9 @@ class Deadline(Limits):
         seen = {process["pid"]: process for process in told["processes"]}
         for name in names:
             self.assertIn(self.pid_of(name), seen, name)
+        ended = {process["pid"] for process in told["ended"]["processes"]}
+        self.assertEqual({self.pid_of(name) for name in names} - ended, set())
+        self.assertIn("%d processes are ended: " % len(ended), result.stderr)
         main_threads = seen[self.pid_of("main")]["threads"]
         self.assertTrue(main_threads[0]["stack"] or main_threads[0]["python"])
         # The recording holds the look from before the end, and the end.
@@ -170,6 +173,20 @@ class Deadline(Limits):
         pids = [process["pid"] for process in report_of(replayed.stdout)["processes"]]
         self.assertIn(self.pid_of("daemon"), pids)
         self.assertRegex(stucktrace("replay", recording).stdout, r"the deadline of \d+ s has passed")
+
+    def test_who_comes_after_the_report_is_told_too(self):
+        script = 'trap "sleep 600 & echo \\$! > %s; wait" TERM; sleep 500 & echo $! > %s; wait; wait' % (
+            self.path("late"), self.path("early"))
+        result = self.run_until_deadline(["-q", "--grace", "500ms", "--json"], ["sh", "-c", script],
+                                         ["early", "late"])
+        self.assertEqual(result.returncode, EXIT_DEADLINE, result.stderr)
+        self.assert_gone("early", "late")
+        late = self.pid_of("late")
+        self.assertRegex(result.stderr, r"(?m)^2 processes are ended: sh \(pid \d+\), sleep \(pid %d\)\.$"
+                         % self.pid_of("early"))
+        self.assertRegex(result.stderr, r"(?m)^stucktrace: ended as well, found only then: sleep \(pid %d\)$"
+                         % late)
+        self.assertIn(late, [each["pid"] for each in report_of(result.stdout)["ended"]["processes"]])
 
     def test_in_every_way_of_tracing(self):
         for options in (["--no-seccomp"], ["--attach-mode", "attach"],

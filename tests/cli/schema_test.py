@@ -35,6 +35,14 @@ class Schema(Case):
         self.assertEqual(len(report["findings"]), 1)
         self.check(stucktrace("replay", "--json", recording).stdout)
         self.check(stucktrace("run", "--json", "--", "true").stdout)
+        baseline = ("--baseline", self.path("golden"), "--assert", "opens < 1")
+        for more in (["--update"], []):
+            judged = self.check(stucktrace("run", "--json", *baseline, *more, "--", "sh", "-c",
+                                           "exit %d" % len(more)).stdout)
+            self.assertFalse(judged["comparison"]["passed"])
+        ended = self.check(stucktrace("run", "--json", "--deadline", "1s", "--grace", "100ms", "--", "sleep",
+                                      "600").stdout)
+        self.assertEqual(ended["ended"]["processes"][0]["known"], "traced")
         with Background([os.path.join(TARGETS, "unread_output"), 200000, 30]) as target:
             self.check(stucktrace("explain", "--json", "--stacks", target.pid).stdout)
             self.check(stucktrace("attach", "--json", "--until-stuck", target.pid).stdout)

@@ -103,13 +103,13 @@ int compare_runs(const CompareOptions& options) {
   if (!outcome) return fail(outcome.error());
   Output out(STDOUT_FILENO, "stdout");
   if (!options.quiet) {
-    out.write(outcome->text);
+    out.write(model::to_text(outcome->comparison));
     if (!outcome->message.empty()) {
       base::StderrLog(base::LogLevel::kNormal).say(base::LogLevel::kNormal, outcome->message);
     }
   }
   if (auto written = out.check(); !written) return fail(written.error());
-  return outcome->passed ? kExitOk : kExitDiffers;
+  return outcome->comparison.passed() ? kExitOk : kExitDiffers;
 }
 
 }  // namespace

@@ -272,6 +272,8 @@ base::Result<Golden::Outcome> Golden::judge(const GoldenRun& run) const {
     if (auto fine = check_comparable(run); !fine) return base::Failure{fine.error()};
   }
   Outcome outcome;
+  outcome.comparison.baseline = options_.baseline;
+  outcome.comparison.recording = run.recording;
   if (baseline_) {
     // Kept assertions are about the processes of the baseline, under their names there.
     const auto names = compare::match(baseline_->trace, current->trace);
@@ -282,55 +284,48 @@ base::Result<Golden::Outcome> Golden::judge(const GoldenRun& run) const {
     auto message = update(current->trace);
     if (!message) return base::Failure{message.error()};
     outcome.message = *message;
+    outcome.comparison.updated = true;
   } else if (baseline_) {
-    if (baseline_->trace.seen != current->trace.seen) {
-      const bool filtered = current->trace.seen == compare::Seen::kFiltered;
-      return base::usage_error(
-          fmt::format("{} shows {} calls than the baseline", run.name, filtered ? "fewer" : "more"),
-          filtered ? std::string{kAllCalls} : "make the baseline anew with --update");
-    }
-    const auto differences = compare::diff(baseline_->trace, current->trace);
-    outcome.passed = differences.empty();
-    outcome.text = compare::to_text(differences);
+    auto differences = differences_of(current->trace, run.name);
+    if (!differences) return base::Failure{differences.error()};
+    outcome.comparison.differences = std::move(*differences);
   }
-  const auto failures =
-      compare::check_assertions(assertions_, run.events, run.findings, current->roles, run.start);
-  if (!failures) return base::Failure{failures.error()};
-  for (const auto& failure : *failures) {
-    outcome.passed = false;
-    if (!outcome.text.empty()) outcome.text += "\n";
-    std::size_t index = 0;
-    while (index < assertions_.size() && assertions_[index].text != failure.assertion.text) ++index;
-    outcome.text += failure_text(failure, index, run);
-  }
+  auto checks = check_assertions(run, current->roles);
+  if (!checks) return base::Failure{checks.error()};
+  outcome.comparison.assertions = std::move(*checks);
   return outcome;
 }
 
-std::string Golden::failure_text(const compare::AssertionFailure& failure, std::size_t index,
-                                 const GoldenRun& run) const {
-  const std::string where =
-      index < lines_.size()
-          ? fmt::format(" ({}, line {})", base::escape_text(options_.baseline), lines_[index])
-          : std::string{};
-  std::string text = fmt::format("does not hold: {}{}\n", failure.assertion.text, where);
-  text += fmt::format("  seen    {}\n", failure.seen);
-  if (failure.place) {
-    text += fmt::format("  at      {:.3f} s, {}: {}\n",
-                        std::chrono::duration<double>(failure.place->at).count(),
-                        failure.place->role, failure.place->call);
+base::Result<std::vector<model::Difference>> Golden::differences_of(
+    const compare::CanonicalTrace& current, const std::string& name) const {
+  if (baseline_->trace.seen == current.seen) return compare::diff(baseline_->trace, current);
+  const bool filtered = current.seen == compare::Seen::kFiltered;
+  return base::usage_error(
+      fmt::format("{} shows {} calls than the baseline", name, filtered ? "fewer" : "more"),
+      filtered ? std::string{kAllCalls} : "make the baseline anew with --update");
+}
+
+base::Result<std::vector<model::AssertionCheck>> Golden::check_assertions(
+    const GoldenRun& run, const compare::RoleTable& roles) const {
+  const auto failures =
+      compare::check_assertions(assertions_, run.events, run.findings, roles, run.start);
+  if (!failures) return base::Failure{failures.error()};
+  std::vector<model::AssertionCheck> checks;
+  for (std::size_t i = 0; i < assertions_.size(); ++i) {
+    model::AssertionCheck check;
+    check.text = assertions_[i].text;
+    check.line = i < lines_.size() ? lines_[i] : 0;
+    const auto failure = std::ranges::find_if(
+        *failures, [&](const auto& each) { return each.assertion.text == assertions_[i].text; });
+    if (failure != failures->end()) {
+      check.holds = false;
+      check.seen = failure->seen;
+      check.place = failure->place;
+      check.show = failure->show;
+    }
+    checks.push_back(std::move(check));
   }
-  const bool plain = failure.show.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_,%") ==
-                     std::string::npos;
-  const std::string show = failure.show.empty() ? std::string{}
-                           : plain              ? fmt::format("-e trace={} ", failure.show)
-                                                : fmt::format("-e 'trace={}' ", failure.show);
-  if (run.recording.empty()) {
-    text += fmt::format("  replay  run it with -o FILE, then: stucktrace replay {}FILE\n", show);
-  } else {
-    text +=
-        fmt::format("  replay  stucktrace replay {}{}\n", show, base::escape_text(run.recording));
-  }
-  return text;
+  return checks;
 }
 
 base::Result<std::string> Golden::update(const compare::CanonicalTrace& current) const {

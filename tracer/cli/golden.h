@@ -8,6 +8,7 @@
 #include "tracer/base/clock.h"
 #include "tracer/base/result.h"
 #include "tracer/compare/baseline.h"
+#include "tracer/model/comparison.h"
 #include "tracer/model/event_source.h"
 #include "tracer/model/verdict.h"
 
@@ -54,8 +55,7 @@ class Golden {
   // Calls that the assertions ask about.
   const syscalls::TraceSet& calls() const { return calls_; }
   struct Outcome {
-    bool passed = true;
-    std::string text;     // for people: what differs, which assertions failed
+    model::Comparison comparison;
     std::string message;  // of an update
   };
   base::Result<Outcome> judge(const GoldenRun& run) const;
@@ -68,8 +68,10 @@ class Golden {
   static base::Result<void> check_comparable(const GoldenRun& run);
   base::Result<void> check_judgeable(const GoldenRun& run, compare::Seen seen) const;
   base::Result<std::string> update(const compare::CanonicalTrace& current) const;
-  std::string failure_text(const compare::AssertionFailure& failure, std::size_t index,
-                           const GoldenRun& run) const;
+  base::Result<std::vector<model::Difference>> differences_of(
+      const compare::CanonicalTrace& current, const std::string& name) const;
+  base::Result<std::vector<model::AssertionCheck>> check_assertions(
+      const GoldenRun& run, const compare::RoleTable& roles) const;
 
   GoldenOptions options_;
   std::optional<compare::Baseline> baseline_;

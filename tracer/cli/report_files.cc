@@ -87,7 +87,8 @@ void ReportFiles::write(const model::Report& report, base::Nanoseconds took,
   subject_.took = took;
   put(report, lanes, Draft::kNo);
   // Nobody wants to read in the job's summary that nothing happened.
-  if (!render::told_findings(report).empty() || render::cut_short(report) != nullptr) {
+  const bool differs = report.comparison && !report.comparison->passed();
+  if (differs || !render::told_findings(report).empty() || render::cut_short(report) != nullptr) {
     summarise(report);
   }
   if (annotates_) marks.write(render::github_annotations(report, subject_));

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "tracer/render/annotations.h"
+#include "tracer/render/comparison_text.h"
 #include "tracer/render/finding_scope.h"
 #include "tracer/render/json_report.h"
 #include "tracer/render/text_report.h"
@@ -44,6 +45,17 @@ void ReportOutput::text(const model::Report& report, Output& out, bool color, St
   }
   out.write(render::gitlab_section("stucktrace_report",
                                    "stucktrace: " + render::verdict_text(findings.front()), text,
+                                   base::SystemClock{}.wall()));
+}
+
+void ReportOutput::comparison(const model::Comparison& comparison, Output& out) const {
+  const std::string text = model::to_text(comparison);
+  if (!sections_ || text.empty()) {
+    out.write(text);
+    return;
+  }
+  out.write(render::gitlab_section("stucktrace_comparison",
+                                   "stucktrace: " + render::comparison_sentence(comparison), text,
                                    base::SystemClock{}.wall()));
 }
 

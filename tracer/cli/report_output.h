@@ -30,6 +30,8 @@ class ReportOutput {
   };
   void text(const model::Report& report, Output& out, bool color,
             Stacks stacks = Stacks::kNone) const;
+  // What does not hold of what a run is judged by; nothing where all does.
+  void comparison(const model::Comparison& comparison, Output& out) const;
   // Only where --json was given. `lanes` are of the trace, null without one.
   void json(const model::Report& report, const render::TraceLanes* lanes = nullptr);
   // json() goes to a file of its own, not to stdout.

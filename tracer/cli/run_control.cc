@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <csignal>
-#include <iterator>
 #include <thread>
+#include <utility>
 
 #include "tracer/cli/exit_codes.h"
 #include "tracer/kernel/process_work.h"
@@ -18,6 +18,15 @@ constexpr base::Nanoseconds kLeaving = std::chrono::seconds{20};
 // Who ends a job may send several signals at once, and means one thing.
 constexpr base::Nanoseconds kOneRequest = std::chrono::milliseconds{500};
 constexpr base::Nanoseconds kFormerInterval = std::chrono::seconds{1};
+
+// What only the group knows of.
+std::vector<base::Pid> outside(const std::vector<model::EndedProcess>& tree) {
+  std::vector<base::Pid> pids;
+  for (const model::EndedProcess& process : tree) {
+    if (process.known == model::EndedProcess::Known::kGroup) pids.push_back(process.pid);
+  }
+  return pids;
+}
 }  // namespace
 
 RunControl::RunControl(Plan plan, engine::Tracer& tracer, EventPump& pump, const base::Clock& clock,
@@ -85,16 +94,17 @@ engine::Directive RunControl::on_tick(base::Instant now) {
 }
 
 void RunControl::diagnose() {
-  hurry_.store(true);
+  plan_.hurry.store(true);
   ended_in_time_ = tracer_.command_exit().has_value();
   ended_ = ended_by(reason(), plan_.limits, ended_in_time_, cancelled_by_);
+  ended_.processes = new_in_tree();
   const base::Nanoseconds limit = end_->look_limit();
   const base::Nanoseconds settle = std::min(plan_.settle, limit / 4);
   // Two looks and what is made of them: a little is left for the latter.
   pump_.want_last_look({.ended = ended_,
                         .settle = settle,
                         .time_limit = (limit - settle) * 2 / 5,
-                        .also = outside()});
+                        .also = outside(ended_.processes)});
 }
 
 bool RunControl::idle_expired(base::Instant now) {
@@ -111,17 +121,28 @@ std::vector<kernel::Descendants::Process> RunControl::present() const {
   return found;
 }
 
-// What only the group knows of.
-std::vector<base::Pid> RunControl::outside() const {
-  if (plan_.group == nullptr) return {};
-  std::vector<base::Pid> known = tracer_.processes();
+// Everybody of the tree who lives, and how that is known.
+std::map<base::Pid, model::EndedProcess::Known> RunControl::tree() const {
+  using Known = model::EndedProcess::Known;
+  std::map<base::Pid, Known> known;
+  for (const base::Pid pid : tracer_.processes()) known.emplace(pid, Known::kTraced);
   for (const kernel::Descendants::Process& process : descendants_->now()) {
-    known.push_back(process.pid);
+    known.emplace(process.pid, Known::kBelow);
   }
-  known.push_back(base::Pid{::getpid()});
-  std::ranges::sort(known);
-  std::vector<base::Pid> found;
-  std::ranges::set_difference(plan_.group->members(), known, std::back_inserter(found));
+  if (plan_.group != nullptr) {
+    for (const base::Pid pid : plan_.group->members()) known.emplace(pid, Known::kGroup);
+  }
+  known.erase(base::Pid{::getpid()});
+  return known;
+}
+
+// Who is of the tree and was not when this was called before.
+std::vector<model::EndedProcess> RunControl::new_in_tree() {
+  std::vector<model::EndedProcess> found;
+  for (const auto& [pid, known] : tree()) {
+    if (!noted_.insert(pid).second) continue;
+    found.push_back({pid, procfs_.comm(pid).value_or(std::string{}), known});
+  }
   return found;
 }
 
@@ -148,6 +169,7 @@ Activity RunControl::activity() {
 // The traced tree is known exactly; what was let go on the way is found below this process, and in
 // the group.
 void RunControl::signal_all(int signo) {
+  for (model::EndedProcess& process : new_in_tree()) late_.push_back(std::move(process));
   const kernel::ControlGroup* group = plan_.group;
   const std::vector<base::Pid> traced = tracer_.processes();
   tracer_.signal_tree(signo);

@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "tracer/cli/end_guard.h"
@@ -24,6 +26,8 @@ class RunControl final : public engine::TickObserver {
     base::Nanoseconds settle{};  // of the last look, at most
     // The command and whatever it starts are in it; null if none could be had.
     const kernel::ControlGroup* group = nullptr;
+    // True from the moment on that nobody is waited for any more who does not read our output.
+    std::atomic<bool>& hurry;
   };
   // Made before the launch: what is a child of this process by then is none of the tree's.
   // `guard` may be null where there is no limit.
@@ -40,12 +44,10 @@ class RunControl final : public engine::TickObserver {
   bool reached() const { return reason() != EndReason::kNone; }
   // Why, once it was.
   const model::Ended& ended() const { return ended_; }
+  // Who was signalled as well, and was not found before: the report was told by then.
+  const std::vector<model::EndedProcess>& ended_late() const { return late_; }
   // The look before the end took too long, and may still be going on.
   bool look_given_up() const { return reached() && !pump_.last_look_over(); }
-  // True from the moment on that nobody is waited for any more who does not read our output.
-  const std::atomic<bool>& hurry() const { return hurry_; }
-  // From any thread.
-  void hurry_up() { hurry_.store(true); }
 
   engine::Directive on_tick(base::Instant now) override;
   void on_picture_wanted() override { pump_.on_picture_wanted(); }
@@ -58,7 +60,8 @@ class RunControl final : public engine::TickObserver {
   void diagnose();
   void signal_all(int signo);
   std::vector<kernel::Descendants::Process> present() const;
-  std::vector<base::Pid> outside() const;
+  std::map<base::Pid, model::EndedProcess::Known> tree() const;
+  std::vector<model::EndedProcess> new_in_tree();
   void note_former(base::Instant now);
   void arm_guard(base::Instant now);
   bool follows_untraced() const;
@@ -74,6 +77,8 @@ class RunControl final : public engine::TickObserver {
   std::optional<TreeEnd> end_;
   std::optional<IdleWatch> idle_;
   model::Ended ended_;
+  std::vector<model::EndedProcess> late_;
+  std::set<base::Pid> noted_;   // in either
   bool ended_in_time_ = false;  // the command itself, before the limit was reached
   int cancelled_by_ = 0;
   int cancels_ = 0;
@@ -82,7 +87,6 @@ class RunControl final : public engine::TickObserver {
   base::Instant former_noted_;
   std::vector<kernel::Descendants::Process> seen_;  // at the last look for activity
   std::uint64_t seen_changes_ = 0;
-  std::atomic<bool> hurry_{false};
 };
 
 }  // namespace stucktrace::cli

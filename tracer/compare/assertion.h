@@ -11,6 +11,7 @@
 #include "tracer/base/result.h"
 #include "tracer/compare/canonical.h"
 #include "tracer/compare/scanner.h"
+#include "tracer/model/comparison.h"
 #include "tracer/model/event_source.h"
 #include "tracer/model/verdict.h"
 
@@ -47,12 +48,7 @@ struct Assertion {
 
 Parsed<Assertion> parse_assertion(std::string_view text);
 
-// Where in the timeline something stands.
-struct Place {
-  base::Nanoseconds at{};  // since the start
-  std::string role;
-  std::string call;
-};
+using Place = model::TimelinePlace;
 struct AssertionFailure {
   Assertion assertion;
   std::string seen;

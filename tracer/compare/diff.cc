@@ -149,31 +149,6 @@ void compare_facts(const CanonicalTrace::Section& baseline, const CanonicalTrace
   }
 }
 
-void append_lines(std::string& text, std::string_view mark, const Lines& lines) {
-  constexpr std::size_t kMostShown = 20;
-  for (std::size_t i = 0; i < lines.size() && i < kMostShown; ++i) {
-    text += fmt::format("  {} {}\n", mark, lines[i]);
-  }
-  if (lines.size() > kMostShown) {
-    text += fmt::format("  {} ... {} more lines\n", mark, lines.size() - kMostShown);
-  }
-}
-
-std::string headline(const Difference& difference) {
-  const std::string who = difference.title.empty()
-                              ? difference.role
-                              : fmt::format("{} ({})", difference.role, difference.title);
-  if (difference.section_missing) return who + ": expected, but not in this run";
-  if (difference.section_added) return who + ": not expected";
-  const char* what = difference.got.empty()        ? "lacks something"
-                     : difference.expected.empty() ? "has something more"
-                                                   : "differs";
-  std::string text = fmt::format("{} {}", who, what);
-  if (!difference.before.empty()) text += fmt::format(" after \"{}\"", difference.before.back());
-  if (difference.line > 0) text += fmt::format(" (line {})", difference.line);
-  return text;
-}
-
 }  // namespace
 
 std::vector<Difference> diff(const CanonicalTrace& baseline, const CanonicalTrace& current) {
@@ -205,11 +180,7 @@ std::string to_text(const std::vector<Difference>& differences) {
   std::string text;
   for (const Difference& difference : differences) {
     if (!text.empty()) text += "\n";
-    text += headline(difference) + "\n";
-    append_lines(text, " ", difference.before);
-    append_lines(text, "-", difference.expected);
-    append_lines(text, "+", difference.got);
-    append_lines(text, " ", difference.after);
+    text += model::to_text(difference);
   }
   return text;
 }

@@ -137,6 +137,18 @@ std::string_view to_string(WaitKind kind) {
   return "other";
 }
 
+std::string_view to_string(EndedProcess::Known known) {
+  switch (known) {
+    case EndedProcess::Known::kTraced:
+      return "traced";
+    case EndedProcess::Known::kBelow:
+      return "below";
+    case EndedProcess::Known::kGroup:
+      return "control-group";
+  }
+  return "";
+}
+
 std::string_view to_string(Certainty certainty) {
   switch (certainty) {
     case Certainty::kProven:

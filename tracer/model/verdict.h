@@ -10,6 +10,7 @@
 
 #include "tracer/base/clock.h"
 #include "tracer/base/ids.h"
+#include "tracer/model/comparison.h"
 #include "tracer/model/resource.h"
 #include "tracer/model/snapshot.h"
 
@@ -104,12 +105,27 @@ struct Look {
   base::Nanoseconds took{};    // both looks and the diagnosis
 };
 
-// Why `run` ended the tree.
+// Of those that lived when it was decided to end the tree.
+struct EndedProcess {
+  // How the process is known to be of the tree.
+  enum class Known : std::uint8_t {
+    kTraced,
+    kBelow,  // not traced any more; a descendant of the tool
+    kGroup,  // not traced, taken in by somebody else: by its control group alone
+  };
+  base::Pid pid;
+  std::string name;  // the kernel's, raw bytes; "" it ended meanwhile
+  Known known = Known::kTraced;
+};
+std::string_view to_string(EndedProcess::Known known);
+
+// Why `run` ended the tree, and whom it took to be of it.
 struct Ended {
   // "deadline", "idle", "fail-on", "cancelled", "orphans".
   std::string because;
   std::string words;                       // the same as a sentence
   std::optional<base::Nanoseconds> limit;  // the time that was allowed
+  std::vector<EndedProcess> processes{};   // by pid
 };
 
 // What explain, attach, run and replay hand to the renderers.
@@ -122,9 +138,10 @@ struct Report {
   Diagnosis diagnosis;
   std::vector<FindingRecord> history;  // run/attach/replay: all findings of the trace
   std::vector<std::string> could_not_see;
-  std::optional<Look> look;          // explain only
-  std::optional<Ended> ended;        // run with a limit, when it was reached
-  std::vector<std::string> ways_in;  // how to get at what could not be seen, a sentence each
+  std::optional<Look> look;              // explain only
+  std::optional<Ended> ended;            // run with a limit, when it was reached
+  std::optional<Comparison> comparison;  // run that is judged by a baseline or assertions
+  std::vector<std::string> ways_in;      // how to get at what could not be seen, a sentence each
 };
 
 }  // namespace stucktrace::model

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "tracer/model/verdict.h"
 
@@ -14,6 +15,13 @@ namespace stucktrace::render {
 const model::Ended* cut_short(const model::Report& report);
 // "Ended by stucktrace: the deadline of 20 m has passed (--deadline)."
 std::string cut_short_sentence(const model::Ended& ended);
+// "4 processes are ended: sh (pid 7), cat (pid 8); no longer traced: gdb (pid 9); by the control
+// group alone: sleep (pid 10)." "" where none are known. Of many the first are named.
+std::string ended_processes_sentence(const model::Ended& ended);
+// Both, in one line.
+std::string ended_sentences(const model::Ended& ended);
+// "sh (pid 7), cat (pid 8), and 3 more".
+std::string process_list(const std::vector<model::EndedProcess>& processes);
 // The report as text with the stacks of all threads: what there is to tell where nothing was found.
 // "" where findings tell.
 std::string cut_short_story(const model::Report& report);

@@ -146,6 +146,14 @@ std::optional<SourcePlace> source_place(const model::Report& report, const model
   return std::nullopt;
 }
 
+std::optional<SourcePlace> baseline_place(const model::Comparison& comparison, std::size_t line,
+                                          const Subject& subject) {
+  if (comparison.baseline.empty() || subject.source_root.empty()) return std::nullopt;
+  auto file = inside(subject.source_root, comparison.baseline);
+  if (!file) return std::nullopt;
+  return SourcePlace{std::move(*file), std::max(1, static_cast<int>(line)), {}};
+}
+
 std::optional<SourcePlace> program_place(const model::Report& report, const model::Finding& finding,
                                          const Subject& subject) {
   if (!report.snapshot || subject.source_root.empty()) return std::nullopt;

@@ -31,6 +31,11 @@ std::optional<SourcePlace> thread_place(const model::Report& report, base::Tid t
 std::optional<SourcePlace> program_place(const model::Report& report, const model::Finding& finding,
                                          const Subject& subject);
 
+// A line of the baseline that a run was judged by, where that lies below the source root; line 1
+// where there is none.
+std::optional<SourcePlace> baseline_place(const model::Comparison& comparison, std::size_t line,
+                                          const Subject& subject);
+
 // "pipe-full: P2 python3": without pids, so that the same finding has the same name in every run.
 std::string finding_name(const model::Report& report, const model::Finding& finding);
 

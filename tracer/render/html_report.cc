@@ -12,9 +12,12 @@
 
 #include "tracer/base/text.h"
 #include "tracer/render/calm.h"
+#include "tracer/render/comparison_text.h"
+#include "tracer/render/cut_short.h"
 #include "tracer/render/escape.h"
 #include "tracer/render/finding_place.h"
 #include "tracer/render/finding_text.h"
+#include "tracer/render/html_comparison.h"
 #include "tracer/render/html_resources.h"
 #include "tracer/render/merged_stack.h"
 #include "tracer/render/sight.h"
@@ -287,6 +290,36 @@ std::string findings_html(const model::Report& report, const std::vector<Told>& 
   return out;
 }
 
+struct Verdict {
+  std::string text;
+  std::string_view state;  // "error", "warning", "calm"
+};
+
+// The worst that is to be told.
+Verdict verdict_of(const model::Report& report, const std::vector<Told>& findings,
+                   const Subject& subject) {
+  Verdict verdict{calm_sentence(report), "calm"};
+  if (!findings.empty()) {
+    const bool error = severity_of(findings.front()) == Severity::kError;
+    verdict = {verdict_text(findings.front()), error ? "error" : "warning"};
+  }
+  const bool differs = report.comparison && !report.comparison->passed();
+  if (findings.empty() && differs) {
+    verdict = {comparison_sentence(*report.comparison) + " " + verdict.text, "error"};
+  }
+  if (!subject.failure.empty()) {
+    // That nothing was found says nothing where nothing could be.
+    const std::string found = findings.empty() ? "" : " " + verdict.text;
+    verdict.text = "The trace did not come to its end: " + safe(subject.failure) + "." + found;
+    if (findings.empty()) verdict.state = "warning";
+  }
+  return verdict;
+}
+
+std::string ended_html(const model::Ended& ended) {
+  return fmt::format("  <p class=\"ended\">{}</p>\n", xml_text(ended_sentences(ended)));
+}
+
 // Every {{name}} of the template once; what is put in is not looked at again.
 std::string fill(std::string_view page,
                  const std::vector<std::pair<std::string_view, std::string>>& values) {
@@ -339,16 +372,10 @@ std::string html_report(const model::Report& report, const Subject& subject,
 
   const std::string command =
       "stucktrace " + subject.command + " " + command_text(subject.words, kCommandColumns);
-  std::string verdict = findings.empty() ? calm_sentence(report) : verdict_text(findings.front());
-  std::string_view state = findings.empty()                                    ? "calm"
-                           : severity_of(findings.front()) == Severity::kError ? "error"
-                                                                               : "warning";
-  if (!subject.failure.empty()) {
-    // That nothing was found says nothing where nothing could be.
-    const std::string found = findings.empty() ? "" : " " + verdict;
-    verdict = "The trace did not come to its end: " + safe(subject.failure) + "." + found;
-    if (findings.empty()) state = "warning";
-  }
+  const Verdict verdict = verdict_of(report, findings, subject);
+  const auto& judged = report.comparison;
+  const std::string compared = judged ? comparison_head_html(*judged) : "";
+  const std::string comparison = judged ? comparison_html(*judged) : "";
   std::string unseen;
   for (const std::string& sentence : unseen_sentences(report)) {
     unseen += fmt::format("<li>{}</li>\n", xml_text(safe(sentence)));
@@ -356,8 +383,11 @@ std::string html_report(const model::Report& report, const Subject& subject,
   if (!unseen.empty()) unseen = "<h2>Could not see</h2>\n<ul>\n" + unseen + "</ul>\n";
   return fill(kPageHtml, {{"title", xml_text(command)},
                           {"style", std::string(kPageCss)},
-                          {"state", std::string(state)},
-                          {"verdict", xml_text(verdict)},
+                          {"state", std::string(verdict.state)},
+                          {"verdict", xml_text(verdict.text)},
+                          {"compared", compared},
+                          {"ended", report.ended ? ended_html(*report.ended) : ""},
+                          {"comparison", comparison},
                           {"command", xml_text(command)},
                           {"when", xml_text(iso_time(report.taken_wall - subject.took))},
                           {"took", xml_text(base::human_duration(subject.took))},

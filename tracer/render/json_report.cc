@@ -15,6 +15,8 @@
 #include "syscalls/decode.h"
 #include "tracer/render/call_stacks_json.h"
 #include "tracer/render/calm.h"
+#include "tracer/render/comparison_json.h"
+#include "tracer/render/ended_json.h"
 #include "tracer/render/finding_json.h"
 #include "tracer/render/finding_scope.h"
 #include "tracer/render/frame_json.h"
@@ -443,10 +445,6 @@ Json look_json(const std::optional<model::Look>& look) {
           {"took_ms", ms(look->took)}};
 }
 
-Json ended_json(const model::Ended& ended) {
-  return {{"because", ended.because}, {"words", ended.words}, {"limit_ms", maybe_ms(ended.limit)}};
-}
-
 }  // namespace
 
 std::string json_report(const Report& report, const TraceLanes* lanes) {
@@ -483,6 +481,7 @@ std::string json_report(const Report& report, const TraceLanes* lanes) {
   out.add("findings", findings);
   out.add("history", history);
   if (report.ended) out.add("ended", ended_json(*report.ended));
+  if (report.comparison) out.add("comparison", comparison_json(*report.comparison));
   if (lanes != nullptr) {
     if (const Json taken = call_stacks_json(*lanes, report.taken_at); !taken.is_null()) {
       out.add("call_stacks", taken);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "tracer/render/calm.h"
+#include "tracer/render/comparison_text.h"
 #include "tracer/render/cut_short.h"
 #include "tracer/render/escape.h"
 #include "tracer/render/finding_place.h"
@@ -59,6 +60,31 @@ std::string failure(const model::Report& report, const Told& told) {
       xml_attribute(verdict_text(told)), xml_text(finding_story(report, told)));
 }
 
+// A test for each difference and each assertion, and one that there is no difference. The time of
+// the run is not theirs. How many failed.
+std::size_t add_comparison(const model::Comparison& comparison, Suite& suite) {
+  const std::vector<Mismatch> failed = mismatches(comparison);
+  for (const Mismatch& each : failed) {
+    suite.add(each.name, {},
+              fmt::format("      <failure type=\"{}\" message=\"{}\">{}</failure>\n", each.rule,
+                          xml_attribute(each.headline), xml_text(each.story)));
+  }
+  const bool compared = !comparison.baseline.empty() && !comparison.updated;
+  if (compared && comparison.differences.empty() && comparison.failure.empty()) {
+    suite.add("baseline: " + terminal_text(comparison.baseline, kSentenceLimit), {}, "");
+  }
+  for (const model::AssertionCheck& assertion : comparison.assertions) {
+    if (assertion.holds) suite.add(assertion_name(assertion), {}, "");
+  }
+  return failed.size();
+}
+
+// Where findings tell the story, whom the end took all the same.
+std::string end_story(const model::Report& report) {
+  std::string story = cut_short_story(report);
+  return story.empty() ? ended_processes_sentence(*report.ended) : story;
+}
+
 std::string property(std::string_view name, std::string_view value) {
   return fmt::format("      <property name=\"{}\" value=\"{}\"/>\n", name, xml_attribute(value));
 }
@@ -71,13 +97,14 @@ std::string junit_report(const model::Report& report, const Subject& subject) {
   for (const Told& told : findings) {
     suite.add(finding_name(report, *told.finding), stalled(report, told), failure(report, told));
   }
+  std::size_t failures = findings.size();
   std::size_t errors = 0;
   if (const model::Ended* ended = cut_short(report)) {
     ++errors;
     suite.add("ended: " + ended->because, subject.took,
               fmt::format("      <error type=\"{}\" message=\"{}\">{}</error>\n",
                           xml_attribute(ended->because), xml_attribute(cut_short_sentence(*ended)),
-                          xml_text(cut_short_story(report))));
+                          xml_text(end_story(report))));
   }
   if (!subject.failure.empty()) {
     ++errors;
@@ -86,10 +113,19 @@ std::string junit_report(const model::Report& report, const Subject& subject) {
                           xml_attribute(terminal_text(subject.failure, kSentenceLimit))));
   }
   if (suite.tests() == 0) suite.add("nothing is stuck", subject.took, "");
+  if (report.comparison) {
+    failures += add_comparison(*report.comparison, suite);
+    if (!report.comparison->failure.empty()) {
+      ++errors;
+      suite.add("comparison", {},
+                fmt::format("      <error type=\"comparison\" message=\"{}\"/>\n",
+                            xml_attribute(comparison_sentence(*report.comparison))));
+    }
+  }
 
   constexpr std::size_t kCommandColumns = 1000;
-  const std::string counts = fmt::format("tests=\"{}\" failures=\"{}\" errors=\"{}\"",
-                                         suite.tests(), findings.size(), errors);
+  const std::string counts =
+      fmt::format("tests=\"{}\" failures=\"{}\" errors=\"{}\"", suite.tests(), failures, errors);
   std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
   // Of the two schemas in use Apache Ant's knows no attributes here, asks for id, package and host
   // (whose name is nobody's business), and for both outputs at the end.
@@ -107,6 +143,10 @@ std::string junit_report(const model::Report& report, const Subject& subject) {
   out += "    </properties>\n";
   out += suite.text();
   std::string said = findings.empty() && errors == 0 ? calm_sentence(report) + "\n" : "";
+  if (report.ended && cut_short(report) == nullptr) {
+    said += ended_sentences(*report.ended) + "\n";
+  }
+  if (report.comparison) said += comparison_sentence(*report.comparison) + "\n";
   for (const std::string& sentence : unseen_sentences(report)) {
     said += "could not see: " + sentence + "\n";
   }

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <functional>
+
 #include "tracer/render/calm.h"
+#include "tracer/render/comparison_text.h"
 #include "tracer/render/cut_short.h"
 #include "tracer/render/escape.h"
 #include "tracer/render/finding_place.h"
@@ -43,6 +46,27 @@ std::string story_text(std::string_view story) {
          "\n</details>\n\n";
 }
 
+std::string mismatch_text(const Mismatch& mismatch) {
+  return fmt::format("#### 🔴 {}\n\n{}\n\n{}\n", markdown_code(mismatch.name),
+                     markdown_text(mismatch.headline), markdown_block(mismatch.story));
+}
+
+// As many as fit.
+void write_mismatches(const model::Comparison& comparison,
+                      const std::function<bool(std::string_view)>& fits, std::string& out) {
+  const std::vector<Mismatch> all = mismatches(comparison);
+  std::size_t told_of = 0;
+  for (const Mismatch& each : all) {
+    const std::string text = mismatch_text(each);
+    if (!fits(text)) break;
+    ++told_of;
+    out += text;
+  }
+  if (told_of < all.size()) {
+    out += fmt::format("… and {} more differences and assertions\n\n", all.size() - told_of);
+  }
+}
+
 }  // namespace
 
 std::string markdown_report(const model::Report& report, const Subject& subject,
@@ -56,11 +80,15 @@ std::string markdown_report(const model::Report& report, const Subject& subject,
   }
   const model::Ended* ended = cut_short(report);
   if (ended != nullptr) {
-    out += fmt::format("🔴 {}\n\n", markdown_text(cut_short_sentence(*ended)));
+    out += fmt::format("🔴 {}\n\n", markdown_text(ended_sentences(*ended)));
   }
   if (findings.empty() && subject.failure.empty()) {
     out += fmt::format("{}{}\n\n", ended == nullptr ? "🟢 " : "",
                        markdown_text(calm_sentence(report)));
+  }
+  if (report.comparison) {
+    out += fmt::format("{} {}\n\n", report.comparison->passed() ? "🟢" : "🔴",
+                       markdown_text(comparison_sentence(*report.comparison)));
   }
   constexpr std::size_t kRest = 200;  // for what tells how much is left out
   const auto fits = [&](std::string_view more) {
@@ -82,6 +110,7 @@ std::string markdown_report(const model::Report& report, const Subject& subject,
   if (told_of < findings.size()) {
     out += fmt::format("… and {} more findings\n\n", findings.size() - told_of);
   }
+  if (report.comparison) write_mismatches(*report.comparison, fits, out);
   const std::vector<std::string> unseen = unseen_sentences(report);
   if (!unseen.empty()) out += "Could not see:\n\n";
   std::size_t listed = 0;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "tracer/render/comparison_text.h"
 #include "tracer/render/cut_short.h"
 #include "tracer/render/escape.h"
 #include "tracer/render/finding_place.h"
@@ -132,9 +133,46 @@ Json result(const model::Report& report, const Told& told, const Subject& subjec
   return out;
 }
 
+// A difference, or an assertion that does not hold: where the baseline says what was expected.
+Json result(const model::Comparison& comparison, const Mismatch& mismatch, const Subject& subject,
+            std::size_t rule_index) {
+  std::optional<SourcePlace> place;
+  if (mismatch.line > 0 || mismatch.difference != nullptr) {
+    place = baseline_place(comparison, mismatch.line, subject);
+  }
+  const SourcePlace at = place.value_or(SourcePlace{"README.md", 1, {}});
+  Json out = {{"ruleId", mismatch.rule},
+              {"ruleIndex", rule_index},
+              {"level", "error"},
+              {"message", {{"text", mismatch.story}}},
+              {"locations", Json::array({{{"physicalLocation", physical_location(at)}}})}};
+  out["partialFingerprints"] = {{"stucktraceComparison/v1", safe(mismatch.name)}};
+  Json properties = {{"placedBy", place ? "baseline" : "none"}, {"replay", mismatch.replay}};
+  if (mismatch.difference != nullptr) {
+    properties["role"] = mismatch.difference->role;
+    properties["expected"] = mismatch.difference->expected;
+    properties["got"] = mismatch.difference->got;
+  } else {
+    properties["seen"] = mismatch.assertion->seen;
+    if (const auto& seen_at = mismatch.assertion->place) {
+      properties["role"] = seen_at->role;
+      properties["call"] = seen_at->call;
+      properties["at_ms"] = std::chrono::floor<std::chrono::milliseconds>(seen_at->at).count();
+    }
+  }
+  out["properties"] = std::move(properties);
+  return out;
+}
+
+std::string_view sentence_of(std::string_view rule) {
+  if (rule == kDifferenceRule) return "A run does not do what its baseline says.";
+  if (rule == kAssertionRule) return "An assertion about a run does not hold.";
+  return rule_sentence(rule);
+}
+
 Json rule(std::string_view id) {
   const std::string name = safe(id);
-  const std::string_view known = rule_sentence(id);
+  const std::string_view known = sentence_of(id);
   const std::string sentence = known.empty() ? name : std::string(known);
   const std::string help = fmt::format(
       "{} The result's message tells what to change; stucktrace replay shows the trace, if it was "
@@ -160,6 +198,10 @@ Json invocation(const model::Report& report, const Subject& subject) {
   if (const model::Ended* ended = cut_short(report)) {
     notes.push_back({{"level", "warning"}, {"message", {{"text", cut_short_sentence(*ended)}}}});
   }
+  if (report.comparison && !report.comparison->failure.empty()) {
+    notes.push_back(
+        {{"level", "error"}, {"message", {{"text", comparison_sentence(*report.comparison)}}}});
+  }
   if (!notes.empty()) out["toolExecutionNotifications"] = std::move(notes);
   return out;
 }
@@ -171,10 +213,18 @@ std::string sarif_report(const model::Report& report, const Subject& subject) {
   std::map<std::string, std::size_t> indices;
   Json rules = Json::array();
   Json results = Json::array();
+  const auto index_of = [&](std::string_view id) {
+    const auto [at, fresh] = indices.try_emplace(std::string(id), rules.size());
+    if (fresh) rules.push_back(rule(id));
+    return at->second;
+  };
   for (const Told& told : findings) {
-    const auto [at, fresh] = indices.try_emplace(told.finding->rule, rules.size());
-    if (fresh) rules.push_back(rule(told.finding->rule));
-    results.push_back(result(report, told, subject, at->second));
+    results.push_back(result(report, told, subject, index_of(told.finding->rule)));
+  }
+  if (report.comparison) {
+    for (const Mismatch& each : mismatches(*report.comparison)) {
+      results.push_back(result(*report.comparison, each, subject, index_of(each.rule)));
+    }
   }
   const Json run = {
       {"tool",

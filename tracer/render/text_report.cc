@@ -139,6 +139,9 @@ std::string text_report(const Report& report, const TextOptions& options) {
   Page page(options);
   if (report.ended) {
     page.paragraph(cut_short_sentence(*report.ended), "", "", Style::kWarn);
+    if (const std::string whom = ended_processes_sentence(*report.ended); !whom.empty()) {
+      page.paragraph(whom, "", "");
+    }
     page.line("");
   }
   if (told_findings(report).empty()) {

@@ -12,6 +12,7 @@
 
 #include "tests/support/event_script.h"
 #include "tests/unit/render/birth_case.h"
+#include "tests/unit/render/judged_run.h"
 
 namespace stucktrace::render {
 namespace {
@@ -60,6 +61,12 @@ model::Report full_report() {
   record.finding.announced.reset();
   record.finding.resource.reset();
   report.history.push_back(record);
+  using Known = model::EndedProcess::Known;
+  report.ended = model::Ended{"deadline", "it is over", std::chrono::seconds{3}};
+  report.ended->processes = {
+      {Pid{7}, "sh", Known::kTraced}, {Pid{8}, "gdb", Known::kBelow}, {Pid{9}, "", Known::kGroup}};
+  report.comparison = test::comparison();
+  report.comparison->differences[1].section_missing = true;
   return report;
 }
 
@@ -70,9 +77,10 @@ TEST(JsonReport, OneLineInTheSchemasOrder) {
   std::vector<std::string> keys;
   const ordered_json report = ordered_json::parse(text);
   for (const auto& [key, value] : report.items()) keys.push_back(key);
-  EXPECT_THAT(keys, testing::ElementsAre("schema", "tool", "taken_at", "host", "look",
-                                         "could_not_see", "ways_in", "trees", "processes",
-                                         "resources", "edges", "findings", "history"));
+  EXPECT_THAT(
+      keys, testing::ElementsAre("schema", "tool", "taken_at", "host", "look", "could_not_see",
+                                 "ways_in", "trees", "processes", "resources", "edges", "findings",
+                                 "history", "ended", "comparison"));
 }
 
 TEST(JsonReport, HasTheWholeStory) {

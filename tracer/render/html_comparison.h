@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+#include "tracer/model/comparison.h"
+
+namespace stucktrace::render {
+
+// The parts of the page about what the run was judged by.
+
+// For its head: the sentence, which leads to the section where there is one.
+std::string comparison_head_html(const model::Comparison& comparison);
+// Differences and assertions that do not hold, an article each; "" where all holds.
+std::string comparison_html(const model::Comparison& comparison);
+
+}  // namespace stucktrace::render
