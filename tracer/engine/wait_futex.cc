@@ -1,11 +1,13 @@
 // Waits on futexes (futex(2)).
 
+#include <dirent.h>
 #include <fmt/format.h>
 #include <linux/futex.h>
 #include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <ctime>
+#include <memory>
 #include <vector>
 
 #include "tracer/engine/futex_roles.h"
@@ -22,6 +24,20 @@ using syscalls::Sys;
 
 constexpr std::size_t kMaxVector = 128;  // FUTEX_WAITV_MAX
 
+// The path under which a file was made may be gone while the file has another name beside it:
+// sem_open(3) makes semaphores so.
+bool has_other_name(const WaitContext& context, const kernel::MapEntry& mapping) {
+  const std::string directory = mapping.path.substr(0, mapping.path.rfind('/'));
+  const std::string path =
+      context.around.procfs.path(fmt::format("{}/root{}", context.process.pid, directory));
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries{::opendir(path.c_str()), &::closedir};
+  if (!entries) return false;
+  while (const dirent* entry = ::readdir(entries.get())) {
+    if (entry->d_ino == mapping.inode) return true;
+  }
+  return false;
+}
+
 // Shared memory that has a name can come to be shared by anybody, who may act on the word then;
 // without one, by whoever has a descriptor of it. "" by nobody.
 std::string who_may_map(const WaitContext& context, const OnFutex& on) {
@@ -30,7 +46,9 @@ std::string who_may_map(const WaitContext& context, const OnFutex& on) {
   if (mapping == nullptr) return {};
   // "/SYSV0000002a (deleted)": a segment of System V has no file, but a number to attach it by.
   if (mapping->path.starts_with("/SYSV")) return "whoever attaches the shared memory segment";
-  if (!mapping->path.ends_with(" (deleted)")) return fmt::format("whoever opens {}", mapping->path);
+  if (!mapping->path.ends_with(" (deleted)") || has_other_name(context, *mapping)) {
+    return fmt::format("whoever opens {}", mapping->path);
+  }
   const model::ResourceId file{ResourceKind::kRegularFile, on.futex.device, on.futex.inode, 0};
   for (const model::Holder& holder : context.around.holders.holders(file)) {
     if (std::ranges::binary_search(on.sharers, holder.pid) || !model::writes(holder.mode)) continue;

@@ -6,6 +6,8 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include <filesystem>
+
 #include "syscalls/layout.h"
 #include "tests/unit/engine/wait_reader_fixture.h"
 
@@ -201,6 +203,14 @@ TEST_F(WaitFutexTest, WhoCouldComeToShareTheMemory) {
   EXPECT_EQ(open_to("00:01 99 /dev/zero (deleted)"), "");
   EXPECT_EQ(open_to("00:01 7 /SYSV00000000 (deleted)"),
             "whoever attaches the shared memory segment");
+  // As sem_open(3) makes a file: under a name for a while, which it then goes without.
+  proc_.write("42/root/dev/shm/sem.x", "x");
+  struct stat named{};
+  ::stat((proc_.root() + "/42/root/dev/shm/sem.x").c_str(), &named);
+  const std::string made = fmt::format("00:01 {} /dev/shm/sem.Ab3dEf (deleted)", named.st_ino);
+  EXPECT_EQ(open_to(made), "whoever opens /dev/shm/sem.Ab3dEf (deleted)");
+  std::filesystem::remove(proc_.root() + "/42/root/dev/shm/sem.x");
+  EXPECT_EQ(open_to(made), "");
   // A file that has no name any more, and which another process has open.
   proc_.write("file", "x");
   struct stat info{};
