@@ -1,6 +1,9 @@
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -103,6 +106,57 @@ TEST_F(FutexTest, AJoinIsAWaitForThatThread) {
   EXPECT_EQ(futex->owner, other_thread(*snapshot_->find(child.pid())));
   // The flag for sharing is set, but the word lies in memory that nobody shares.
   EXPECT_TRUE(futex->is_private);
+}
+
+TEST_F(FutexTest, ANumberOfAThreadInAnyOtherWordIsNoJoin) {
+  const Blocked child{[] {
+    static std::atomic<int> word{0};
+    std::thread never{[] {
+      word = static_cast<int>(::syscall(SYS_gettid));
+      pause_forever();
+    }};
+    while (word == 0) ::sched_yield();
+    ::syscall(SYS_futex, &word, FUTEX_WAIT, word.load(), nullptr, nullptr, 0);
+    never.join();
+  }};
+  const OnFutex* futex = futex_of(child.pid());
+  ASSERT_NE(futex, nullptr);
+  EXPECT_EQ(futex->role, Role::kUnknown);
+  EXPECT_FALSE(futex->owner);
+}
+
+TEST_F(FutexTest, AMutexIsHeldByAThreadOfAnotherProcessInTheSameMemory) {
+  static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  const Blocked parent{[] {
+    hold_and_wait([] { ::pthread_mutex_lock(&mutex); },
+                  [] {
+                    static std::array<char, 1U << 16U> stack;
+                    const auto locks = [](void*) { return ::pthread_mutex_lock(&mutex); };
+                    ::clone(locks, &stack.back() - 64, CLONE_VM | SIGCHLD, nullptr);
+                    pause_forever();
+                  });
+  }};
+  const auto waits = [&](const model::Snapshot& snapshot, const model::Process&) {
+    for (const model::Process& process : snapshot.processes) {
+      if (process.parent == parent.pid() && find_waiting(process, WaitKind::kFutex) != nullptr) {
+        return true;
+      }
+    }
+    return false;
+  };
+  const auto tree = take_when(parent.pid(), waits);
+  ASSERT_NE(tree, nullptr);
+  const auto child = std::ranges::find(tree->processes, parent.pid(), &model::Process::parent);
+  ASSERT_NE(child, tree->processes.end());
+  // Asked for the child alone, the parent is looked at: it can wake it.
+  const OnFutex* futex = futex_of(child->pid);
+  ASSERT_NE(futex, nullptr);
+  EXPECT_EQ(futex->role, Role::kMutex);
+  EXPECT_TRUE(futex->owner_alive);
+  const model::Process* owners = nullptr;
+  ASSERT_TRUE(futex->owner);
+  ASSERT_NE(snapshot_->find_thread(*futex->owner, &owners), nullptr);
+  EXPECT_EQ(owners->pid, parent.pid());
 }
 
 TEST_F(FutexTest, AReadWriteLockNamesAWriterButNoReader) {

@@ -161,7 +161,8 @@ Interrupt interrupt_of(const model::Process& process) {
 bool may_be_told(const model::Snapshot& now, const model::Process& process, Interrupt interrupt) {
   if (!process.caught_signals) return true;
   std::uint64_t telling = bit(SIGHUP) | bit(SIGQUIT) | bit(SIGUSR1) | bit(SIGUSR2) | bit(SIGALRM) |
-                          bit(SIGTERM) | bit(SIGIO) | bit(SIGVTALRM) | bit(SIGPROF);
+                          bit(SIGTERM) | bit(SIGIO) | bit(SIGVTALRM) | bit(SIGPROF) |
+                          bit(SIGWINCH) | bit(SIGURG) | bit(SIGPWR) | bit(SIGTSTP) | bit(SIGCONT);
   for (int signo = 35; signo <= 64; ++signo) telling |= bit(signo);  // 32-34 are libc's own
   if (interrupt == Interrupt::kCounts) telling |= bit(SIGINT);
   const bool has_child = std::ranges::any_of(now.processes, [&](const model::Process& other) {

@@ -89,6 +89,30 @@ class Derivation {
     return found == view_.now.resources.end() ? nullptr : &found->second;
   }
 
+  static const model::FdEntry* ring_of(const model::Process& process) {
+    if (!process.fds) return nullptr;
+    const auto entry = std::ranges::find(*process.fds, ResourceKind::kIoUring,
+                                         [](const model::FdEntry& fd) { return fd.resource.kind; });
+    return entry == process.fds->end() ? nullptr : &*entry;
+  }
+  // What is queued in an io_uring the kernel does, whatever the threads wait for; it is not shown.
+  void work_in_ring(const model::Process& process, std::string_view can_act_on) {
+    const model::FdEntry* ring = ring_of(process);
+    if (ring == nullptr) return;
+    unknown(fmt::format("process {} has {} and an io_uring (fd {}): work queued in that may act",
+                        process.pid, can_act_on, ring->fd));
+  }
+  // An event may be made to tell of each piece of work that a ring has done
+  // (io_uring_register(2), IORING_REGISTER_EVENTFD): an idle loop.
+  void told_by_ring(const Resource& held) {
+    for (const model::Holder& holder : held.holders) {
+      const model::Process* process = view_.now.find(holder.pid);
+      const model::FdEntry* ring = process == nullptr ? nullptr : ring_of(*process);
+      if (ring == nullptr) continue;
+      outside(fmt::format("the io_uring of process {} (fd {})", holder.pid, ring->fd));
+    }
+  }
+
   // Adds the threads of everybody who holds `id` open for one of `mode`'s directions.
   void holders(const model::ResourceId& id, const Resource& held, FdMode mode,
                std::string_view end) {
@@ -104,6 +128,7 @@ class Derivation {
         continue;
       }
       if (is_zombie(*process)) continue;
+      work_in_ring(*process, end);
       add_process(holder.pid, id, fmt::format("holds {} (fd {})", end, holder.fd));
     }
     if (!any) opaque(fmt::format("nobody who holds {} can be seen", end));
@@ -131,6 +156,7 @@ class Derivation {
           return;
         }
         holders(on.resource, *held, FdMode::kBoth, "the same descriptor");
+        told_by_ring(*held);
         told_by_handler(*held);
         return;
       case ResourceKind::kMessageQueue:
@@ -226,6 +252,14 @@ class Derivation {
             peer->unaccepted ? "the listening socket" : "the other end of the socket");
   }
 
+  // The file behind a descriptor of the waiter has no name any more.
+  bool is_deleted(int fd) const {
+    const auto& fds = node_.process->fds;
+    if (!fds) return false;
+    const auto entry = std::ranges::find(*fds, fd, &model::FdEntry::fd);
+    return entry != fds->end() && entry->label.ends_with(" (deleted)");
+  }
+
   void on_queue(const model::OnFd& on, const Resource* held) {
     if (held == nullptr) {
       opaque("who shares the message queue is not known");
@@ -237,8 +271,10 @@ class Derivation {
     } else {
       if (held->queued && *held->queued > 0) node_.ready = true;
       holders(on.resource, *held, FdMode::kWrite, "the queue for sending");
+      // Its name is for others to find it: a server waits so.
+      if (!is_deleted(on.fd)) outside("whoever opens the message queue");
     }
-    unknown("another process could open the message queue by its name");
+    if (!is_deleted(on.fd)) unknown("another process could open the message queue by its name");
   }
 
   // Anybody with permission may use it by number. Who received (or sent) last is the best that is
@@ -326,6 +362,7 @@ class Derivation {
       }
       return;
     }
+    work_in_ring(*node_.process, "the memory of the futex");
     if (on.is_private) {
       static constexpr std::string_view kWhy = "shares the memory of the futex";
       const auto sharing = view_.sharing.find(node_.process->address_space);

@@ -101,13 +101,20 @@ std::vector<base::Pid> Collection::children_of(const ProcessDraft& draft) {
   return listed ? children : children_by_parent(draft.process.pid);
 }
 
-// A vfork child, or one made with CLONE_VM, lives in its parent's memory until it executes.
-void Collection::share_address_space(ProcessDraft& draft) {
-  const auto parent = drafts_.find(draft.process.parent);
-  if (parent == drafts_.end() || has_ended(draft.process.state)) return;
+// A vfork child, or one made with CLONE_VM, lives in its parent's memory until it executes. Threads
+// of the one can wake those of the other, so a parent that was not looked at has to be.
+void Collection::share_address_space(ProcessDraft& draft, bool look_for_parent) {
+  auto parent = drafts_.find(draft.process.parent);
+  const bool missing = parent == drafts_.end();
+  if ((missing && !look_for_parent) || !draft.process.parent) return;
+  if (has_ended(draft.process.state)) return;
   const auto same = probes_.same_memory(base::main_thread(draft.process.parent),
                                         base::main_thread(draft.process.pid));
   if (!same || !*same) return;
+  if (missing) {
+    if (take_in(draft.process.parent, draft.distance + 1) == nullptr) return;
+    parent = drafts_.find(draft.process.parent);
+  }
   draft.process.address_space = parent->second->process.address_space;
   draft.view.address_space = draft.process.address_space;
 }
@@ -133,7 +140,7 @@ ProcessDraft* Collection::take_in(base::Pid pid, int distance) {
   taken.distance = distance;
   taken.process.in_tree = distance == 0;
   if (taken.process.tracer == options_.tracer_self.value()) taken.process.tracer = 0;
-  share_address_space(taken);
+  share_address_space(taken, distance > 0);
   if (!taken.process.fds && taken.process.fds.error().because == "no permission") {
     could_not_see(describe_unreadable(taken));
   }
@@ -160,7 +167,17 @@ bool Collection::read_tree() {
     }
     for (const base::Pid child : children_of(*draft)) queue.push_back(child);
   }
+  take_in_roommates();
   return !drafts_.empty();
+}
+
+// The parent of a root may be another root, which is why this is not done before all are there.
+void Collection::take_in_roommates() {
+  std::vector<ProcessDraft*> alone;
+  for (const auto& [pid, draft] : drafts_) {
+    if (!drafts_.contains(draft->process.parent)) alone.push_back(draft.get());
+  }
+  for (ProcessDraft* draft : alone) share_address_space(*draft, true);
 }
 
 // ---- waits -------------------------------------------------------------------------------------

@@ -45,7 +45,8 @@ class Collection {
   ProcessDraft* take_in(base::Pid pid, int distance);
   std::vector<base::Pid> children_of(const ProcessDraft& draft);
   const std::vector<base::Pid>& children_by_parent(base::Pid parent);
-  void share_address_space(ProcessDraft& draft);
+  void share_address_space(ProcessDraft& draft, bool look_for_parent);
+  void take_in_roommates();
   void read_process_waits(ProcessDraft& draft);
   model::Thread read_thread(const ProcessDraft& draft, base::Tid tid, const ThreadSample& sample);
   void read_again(const ProcessDraft& draft, const kernel::Procfs& near, model::Thread& thread);

@@ -2,6 +2,8 @@
 
 #include <linux/futex.h>
 
+#include <cstddef>
+
 namespace stucktrace::engine {
 namespace {
 
@@ -31,6 +33,32 @@ constexpr std::uint32_t kMutexElision = 0x300;  // lock elision tried or refused
 
 bool plausible_owner(std::int32_t owner) {
   return owner > 0 && static_cast<std::uint32_t>(owner) < kMaxTid;
+}
+
+// Is this the word in glibc's descriptor of a thread (struct pthread) that holds its number? The
+// head of the thread's list of robust mutexes comes right behind it, and in that a constant of the
+// ABI: how far a mutex's word is from its link in the list (set_robust_list(2)).
+bool is_in_thread_descriptor(base::RemoteAddr word, const syscalls::RemoteMemory& memory) {
+  struct Wide {
+    std::int32_t tid, unused;
+    std::uint64_t robust_previous, first;
+    std::int64_t word_offset;
+  };
+  struct Narrow {  // of 32-bit programs, whose list goes one way
+    std::int32_t tid, unused;
+    std::uint32_t first;
+    std::int32_t word_offset;
+  };
+  constexpr std::int64_t kWideOffset =
+      static_cast<std::int64_t>(offsetof(MutexLayout, lock)) - offsetof(MutexLayout, list_next);
+  constexpr std::int32_t kNarrowOffset = -20;
+  Wide wide{};
+  if (memory.read_value(word, wide) && wide.word_offset == kWideOffset) {
+    return wide.robust_previous != 0 && wide.first != 0;
+  }
+  Narrow narrow{};
+  return memory.read_value(word, narrow) && narrow.word_offset == kNarrowOffset &&
+         narrow.first != 0;
 }
 
 std::optional<std::int32_t> mutex_owner(const FutexCall& call, const syscalls::RemoteMemory& memory,
@@ -123,7 +151,8 @@ FutexRole find_futex_role(const FutexCall& call, const syscalls::RemoteMemory& m
   // The kernel clears the word of a thread at its exit and wakes as if it were shared, so a join
   // sleeps without the private flag, on the thread's own number (set_tid_address(2)).
   const auto as_tid = static_cast<std::int32_t>(call.word);
-  if (!call.is_private && call.word == call.expected && is_live_thread(as_tid)) {
+  if (!call.is_private && call.word == call.expected && is_live_thread(as_tid) &&
+      is_in_thread_descriptor(call.address, memory)) {
     return {Role::kJoin, as_tid};
   }
   if (const auto owner = mutex_owner(call, memory, is_live_thread)) return {Role::kMutex, owner};

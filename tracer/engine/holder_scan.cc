@@ -42,7 +42,7 @@ std::string HolderScan::table_path(const Located& end) const {
 }
 
 bool HolderScan::scan_table(base::Pid pid, base::Tid tid, std::size_t& found) {
-  const std::string path = table_path({pid, tid, -1});
+  const std::string path = table_path({pid, tid, -1, 0});
   const std::unique_ptr<DIR, int (*)(DIR*)> directory{::opendir(path.c_str()), &::closedir};
   if (!directory) return base::Errno::last().value() != EACCES;
   std::array<char, PATH_MAX> buffer;
@@ -55,7 +55,7 @@ bool HolderScan::scan_table(base::Pid pid, base::Tid tid, std::size_t& found) {
     if (got <= 0) continue;
     const std::string_view link{buffer.data(), static_cast<std::size_t>(got)};
     const ResourceId id = kernel::parse_fd_link(link);
-    const Located end{pid, tid, fd};
+    const Located end{pid, tid, fd, id.inode};
     switch (id.kind) {
       case ResourceKind::kPipe:
         pipes_[id.inode].push_back(end);
@@ -65,6 +65,9 @@ bool HolderScan::scan_table(base::Pid pid, base::Tid tid, std::size_t& found) {
         break;
       case ResourceKind::kEventFd:
         unread_event_fds_.push_back(end);
+        break;
+      case ResourceKind::kIoUring:
+        rings_.push_back(end);
         break;
       case ResourceKind::kUnknown:
         path_ends_.push_back(end);
@@ -235,13 +238,38 @@ std::vector<base::Pid> HolderScan::mappers(std::uint64_t device, std::uint64_t i
   return {at->second.begin(), at->second.end()};
 }
 
-bool shows_everybody(const kernel::Procfs& procfs) {
-  return procfs.stat(base::Pid{1}).has_value();
+std::string why_not_everybody(const kernel::Procfs& procfs) {
+  // Everybody may see that process 1 exists, unless /proc hides it (hidepid, proc(5)).
+  if (!procfs.stat(base::Pid{1})) return "/proc hides the processes of other users (hidepid)";
+  // /proc shows the processes of a pid namespace and those below it (pid_namespaces(7)). The first
+  // of all has a number of its own, and the kernel's threads: the number cannot be asked for
+  // without permission for process 1, where /proc is not that of our own namespace.
+  constexpr std::string_view kFirst = "pid:[4026531836]";  // PROC_PID_INIT_INO
+  constexpr base::Pid kThreadMaker{2};                     // kthreadd
+  const auto own = procfs.link("self/ns/pid");
+  if (own && *own == kFirst) return {};
+  const auto maker = procfs.stat(kThreadMaker);
+  if (maker && (maker->flags & kKernelThread) != 0) return {};
+  return "processes outside of this pid namespace (container) cannot be seen";
 }
 
-bool HolderScan::sees_everybody() const {
-  if (!sees_everybody_) sees_everybody_ = probes_.shows_everybody(procfs_);
-  return *sees_everybody_;
+const std::string& HolderScan::why_not_everybody() const {
+  if (!why_not_everybody_) why_not_everybody_ = probes_.why_not_everybody(procfs_);
+  return *why_not_everybody_;
+}
+
+std::string HolderScan::unseen_end(const ResourceId& id, const kernel::SocketTable* sockets) {
+  scan();
+  if (!unseen_) {
+    std::vector<Located> queues;
+    for (const auto& [inode, ends] : sockets_) {
+      const auto* known = sockets != nullptr ? sockets->find(inode) : nullptr;
+      const bool may_carry = known == nullptr || known->kind == ResourceKind::kUnixSocket;
+      if (may_carry) queues.push_back(ends.front());
+    }
+    unseen_.emplace(procfs_, std::move(queues), rings_);
+  }
+  return unseen_->where(id);
 }
 
 const std::vector<base::Pid>& HolderScan::unreadable() {

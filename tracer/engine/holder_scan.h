@@ -12,9 +12,11 @@
 #include "tracer/base/clock.h"
 #include "tracer/base/ids.h"
 #include "tracer/base/result.h"
+#include "tracer/engine/unseen_ends.h"
 #include "tracer/kernel/kcmp.h"
 #include "tracer/kernel/pipe_probe.h"
 #include "tracer/kernel/procfs.h"
+#include "tracer/kernel/sock_diag.h"
 #include "tracer/model/resource.h"
 
 namespace stucktrace::engine {
@@ -23,18 +25,20 @@ namespace stucktrace::engine {
 // does not (clock_gettime(2)).
 base::Nanoseconds time_suspended();
 
-// Everybody may see that process 1 exists, unless /proc hides it (hidepid, proc(5)).
-bool shows_everybody(const kernel::Procfs& procfs);
+// Why there may be processes that /proc does not show; "" it shows all.
+std::string why_not_everybody(const kernel::Procfs& procfs);
 
 // What is asked of the kernel beside /proc; replaced in tests over a made-up /proc.
 struct KernelProbes {
   using Same = std::function<base::Result<bool>(base::Tid, base::Tid)>;
   Same same_memory = kernel::same_memory;
   Same same_fd_table = kernel::same_fd_table;
+  std::function<base::Result<bool>(base::Tid, int, base::Tid, int)> same_open_file =
+      kernel::same_open_file;
   std::function<base::Nanoseconds()> suspended = time_suspended;
   std::function<kernel::SocketLimits(base::Pid, base::Tid, int, const model::ResourceId&)>
       socket_limits = kernel::socket_limits;
-  std::function<bool(const kernel::Procfs&)> shows_everybody = engine::shows_everybody;
+  std::function<std::string(const kernel::Procfs&)> why_not_everybody = engine::why_not_everybody;
   std::string cgroup_root = "/sys/fs/cgroup";
 };
 
@@ -53,18 +57,18 @@ class HolderScan {
   std::vector<base::Pid> mappers(std::uint64_t device, std::uint64_t inode);
   // False: mappers() does not know of every process.
   bool all_mappers_known() const { return !hidden_mappers_ && sees_everybody(); }
-  // False where /proc shows the caller's own processes only.
-  bool sees_everybody() const;
+  // False where /proc does not show every process of the machine.
+  bool sees_everybody() const { return why_not_everybody().empty(); }
+  const std::string& why_not_everybody() const;
+  // Where an end of it may be that is in nobody's descriptor table (unseen_ends.h); "" nowhere.
+  // `sockets` spares looking at those that are no unix sockets; nullptr: not known.
+  std::string unseen_end(const model::ResourceId& id, const kernel::SocketTable* sockets);
   // Processes whose descriptors could not be read: any of them may hold anything. Sorted; scans if
   // nothing has been asked yet.
   const std::vector<base::Pid>& unreadable();
 
  private:
-  struct Located {  // an end in a table: the process's, or one thread's own
-    base::Pid pid;
-    base::Tid tid;  // 0: the process's table
-    int fd = -1;
-  };
+  using Located = TableEntry;
   void scan();
   void scan_process(base::Pid pid);
   // False where the directory cannot be read.
@@ -83,11 +87,13 @@ class HolderScan {
   bool event_fds_done_ = false;
   bool maps_done_ = false;
   bool hidden_mappers_ = false;
-  mutable std::optional<bool> sees_everybody_;
+  mutable std::optional<std::string> why_not_everybody_;
+  std::optional<UnseenEnds> unseen_;
   std::unordered_map<std::uint64_t, std::vector<Located>> pipes_;
   std::unordered_map<std::uint64_t, std::vector<Located>> sockets_;
   std::unordered_map<std::uint64_t, std::vector<Located>> event_fds_;
   std::vector<Located> unread_event_fds_;
+  std::vector<Located> rings_;
   std::vector<Located> path_ends_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::vector<Located>> files_;
   std::map<std::uint64_t, std::vector<Located>> terminals_;    // by device number

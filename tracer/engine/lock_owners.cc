@@ -147,10 +147,19 @@ void name_lock_owners(std::span<model::Process* const> processes, const RuntimeT
   const Owners owners{processes, runtime, shared_word};
   for (model::Process* process : processes) {
     for (model::Thread& thread : process->threads) {
+      bool named = false;
       for (model::WaitOn& on : thread.wait.on) {
         auto* futex = std::get_if<model::OnFutex>(&on);
         const bool open = futex != nullptr && futex->role == model::OnFutex::Role::kUnknown;
-        if (open) owners.name(*process, thread, *futex);
+        if (!open) continue;
+        owners.name(*process, thread, *futex);
+        named = named || futex->owner;
+      }
+      // Who else could come to share the word does not release what has an owner.
+      if (named) {
+        std::erase_if(thread.wait.on, [](const model::WaitOn& on) {
+          return std::holds_alternative<model::OnOutside>(on);
+        });
       }
     }
   }

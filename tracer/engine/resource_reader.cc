@@ -190,7 +190,10 @@ void ResourceReader::fill_holders(Resource& resource) {
                                               pid_list(scan_.unreadable()));
   } else if (!scan_.sees_everybody()) {
     resource.holders_complete = false;
-    resource.incomplete_because = "/proc hides the processes of other users (hidepid)";
+    resource.incomplete_because = scan_.why_not_everybody();
+  } else if (std::string where = scan_.unseen_end(resource.id, sockets_.table()); !where.empty()) {
+    resource.holders_complete = false;
+    resource.incomplete_because = std::move(where);
   }
 }
 

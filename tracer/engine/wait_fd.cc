@@ -85,6 +85,26 @@ bool can_block(const WaitContext& context, const FdEntry& entry) {
   }
 }
 
+// A path as the thread means it, below its root or working directory, for stat(2).
+std::string path_of(const WaitContext& context, const std::string& path) {
+  const std::string_view start = path.starts_with('/') ? "root" : "cwd/";
+  return context.around.procfs.path(
+      fmt::format("{}/task/{}/{}{}", context.process.pid, context.tid, start, path));
+}
+
+// connect(2) looks for the socket bound to the file at the path. Names of listeners are as those
+// gave them: each may mean another file.
+std::vector<const kernel::SocketInfo*> listeners_at(const WaitContext& context,
+                                                    const std::string& path) {
+  struct statx info{};
+  if (::statx(AT_FDCWD, path_of(context, path).c_str(), AT_STATX_DONT_SYNC, STATX_INO, &info) !=
+      0) {
+    return {};
+  }
+  return context.around.sockets->find_listeners_at(makedev(info.stx_dev_major, info.stx_dev_minor),
+                                                   info.stx_ino, path);
+}
+
 // Who listens where connect(2) is to go, as far as that is this machine; empty = not known.
 std::vector<const kernel::SocketInfo*> wanted_listeners(const WaitContext& context,
                                                         const FdEntry& entry) {
@@ -97,6 +117,8 @@ std::vector<const kernel::SocketInfo*> wanted_listeners(const WaitContext& conte
   const std::string wanted = kernel::address_text(std::span{raw}.subspan(0, got));
   if (wanted.empty()) return {};
   const kernel::SocketInfo* own = sockets->find(entry.resource.inode);
+  const bool by_path = entry.resource.kind == ResourceKind::kUnixSocket && wanted.front() != '@';
+  if (by_path) return listeners_at(context, wanted);
   if (entry.resource.kind == ResourceKind::kTcpSocket) {
     // To an address of this machine the way is from that same address (or within loopback).
     const auto host = [](const std::string& endpoint) {

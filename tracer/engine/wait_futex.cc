@@ -1,11 +1,13 @@
 // Waits on futexes (futex(2)).
 
+#include <dirent.h>
 #include <fmt/format.h>
 #include <linux/futex.h>
 #include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <ctime>
+#include <memory>
 #include <vector>
 
 #include "tracer/engine/futex_roles.h"
@@ -21,6 +23,39 @@ using model::WaitKind;
 using syscalls::Sys;
 
 constexpr std::size_t kMaxVector = 128;  // FUTEX_WAITV_MAX
+
+// The path under which a file was made may be gone while the file has another name beside it:
+// sem_open(3) makes semaphores so.
+bool has_other_name(const WaitContext& context, const kernel::MapEntry& mapping) {
+  const std::string directory = mapping.path.substr(0, mapping.path.rfind('/'));
+  const std::string path =
+      context.around.procfs.path(fmt::format("{}/root{}", context.process.pid, directory));
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries{::opendir(path.c_str()), &::closedir};
+  if (!entries) return false;
+  while (const dirent* entry = ::readdir(entries.get())) {
+    if (entry->d_ino == mapping.inode) return true;
+  }
+  return false;
+}
+
+// Shared memory that has a name can come to be shared by anybody, who may act on the word then;
+// without one, by whoever has a descriptor of it. "" by nobody.
+std::string who_may_map(const WaitContext& context, const OnFutex& on) {
+  if (on.is_private) return {};
+  const kernel::MapEntry* mapping = context.around.cache.mapping(context.process.pid, on.address);
+  if (mapping == nullptr) return {};
+  // "/SYSV0000002a (deleted)": a segment of System V has no file, but a number to attach it by.
+  if (mapping->path.starts_with("/SYSV")) return "whoever attaches the shared memory segment";
+  if (!mapping->path.ends_with(" (deleted)") || has_other_name(context, *mapping)) {
+    return fmt::format("whoever opens {}", mapping->path);
+  }
+  const model::ResourceId file{ResourceKind::kRegularFile, on.futex.device, on.futex.inode, 0};
+  for (const model::Holder& holder : context.around.holders.holders(file)) {
+    if (std::ranges::binary_search(on.sharers, holder.pid) || !model::writes(holder.mode)) continue;
+    return fmt::format("process {}, which has {} open", holder.pid, mapping->path);
+  }
+  return {};
+}
 
 // A futex is one of an address space unless the page is shared memory: without the private flag
 // the kernel looks at the mapping, and so must we.
@@ -84,6 +119,28 @@ bool is_nobodys(const WaitContext& context, std::int32_t inner) {
   return !stat && stat.error().kind == base::ErrorKind::kGone;
 }
 
+// A thread of another process that lives in the same memory: the parent of a vfork child, a child
+// made with CLONE_VM.
+struct Roommate {
+  std::optional<base::Tid> tid;
+  bool is_known = true;  // that there is none, too
+};
+Roommate roommate_of(const WaitContext& context, std::int32_t inner) {
+  const ProcessView& process = context.process;
+  if (!process.inner_tids.empty()) {
+    const base::Pid first{static_cast<std::int32_t>(process.address_space)};
+    if (first == process.pid) return {};
+    return {thread_of(context, {first}, inner)};
+  }
+  const auto status = context.around.procfs.status(base::Pid{inner});
+  if (!status) return {{}, status.error().kind == base::ErrorKind::kGone};
+  const base::Tid tid{inner};
+  if (!is_alive(context.around.procfs, base::Pid{status->tgid}, tid)) return {};
+  const auto same = context.around.probes.same_memory(context.tid, tid);
+  if (!same) return {{}, same.error().kind == base::ErrorKind::kGone};
+  return *same ? Roommate{tid} : Roommate{};
+}
+
 // The owner as our pid namespace numbers it. A number that means no live thread of a process with
 // the word in its memory is kept as it is: the owner is gone, or never was in this process (fork).
 void name_owner(const WaitContext& context, std::int32_t inner, OnFutex& on) {
@@ -95,7 +152,10 @@ void name_owner(const WaitContext& context, std::int32_t inner, OnFutex& on) {
     return;
   }
   if (on.is_private) {
-    on.owner = base::Tid{inner};
+    const Roommate roommate = roommate_of(context, inner);
+    on.owner_alive = roommate.tid.has_value();
+    // Where it may not be asked whether they share their memory, nothing is said.
+    if (roommate.is_known) on.owner = roommate.tid.value_or(base::Tid{inner});
     return;
   }
   if (const auto sharer = thread_of(context, on.sharers, inner)) {
@@ -126,6 +186,9 @@ void read_word(const WaitContext& context, FutexCall call, Wait& wait) {
   on.role = found.role;
   if (found.owner) name_owner(context, *found.owner, on);
   if (on.role == OnFutex::Role::kJoin) wait.kind = WaitKind::kThreadJoin;
+  // What has an owner is released by that one.
+  std::string others = on.owner ? std::string{} : who_may_map(context, on);
+  if (!others.empty()) wait.on.push_back(model::OnOutside{std::move(others)});
   wait.on.push_back(std::move(on));
 }
 

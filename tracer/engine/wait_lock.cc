@@ -53,6 +53,23 @@ std::string describe(const FdInfo::Lock& lock) {
   return fmt::format("{} {} {}-{}", lock.type, lock.mode, lock.start, end);
 }
 
+// A lock that belongs to the open file, which the waiter changes by its call: it does not stand in
+// its own way, through whatever copy of the descriptor it is seen.
+bool is_own_lock(const WaitContext& context, const Wanted& wanted, const FdInfo::Lock& held,
+                 const model::Holder& holder) {
+  // A process's POSIX locks never conflict with each other.
+  if (wanted.type == Wanted::Type::kPosix) {
+    return held.type == "POSIX" && holder.pid == context.process.pid;
+  }
+  const std::string_view type = wanted.type == Wanted::Type::kFlock ? "FLOCK" : "OFDLCK";
+  if (held.type != type) return false;
+  const int fd = context.int_arg(0);
+  if (holder.pid == context.process.pid && holder.fd == fd) return true;
+  return context.around.probes
+      .same_open_file(base::main_thread(holder.pid), holder.fd, context.tid, fd)
+      .value_or(false);
+}
+
 // The lock lines in fdinfo are the truth: the pid in /proc/locks is who took a flock, and may be
 // long dead while a child keeps the open file; an OFD lock has none at all.
 void find_owners(const WaitContext& context, const Wanted& wanted, model::OnLock& on) {
@@ -68,10 +85,8 @@ void find_owners(const WaitContext& context, const Wanted& wanted, model::OnLock
     const auto info = context.around.procfs.fdinfo(holder.pid, holder.fd);
     if (!info) continue;
     for (const FdInfo::Lock& lock : info->locks) {
-      // A process's POSIX locks never conflict with each other.
-      const bool is_own = lock.type == "POSIX" && wanted.type == Wanted::Type::kPosix &&
-                          holder.pid == context.process.pid;
-      if (!is_own && conflicts(wanted, lock)) add(holder.pid, lock);
+      if (!conflicts(wanted, lock) || is_own_lock(context, wanted, lock, holder)) continue;
+      add(holder.pid, lock);
     }
   }
   if (on.owners.empty()) {

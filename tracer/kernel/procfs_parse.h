@@ -71,6 +71,12 @@ struct FdInfo {  // /proc/PID/fdinfo/N
   std::optional<std::uint64_t> timerfd_interval_ns;
   std::optional<std::uint64_t> signal_mask;
   std::optional<std::int32_t> tty_index;
+  // Unix sockets: descriptors sent to it (SCM_RIGHTS) and not received yet. Linux 5.6.
+  std::optional<std::uint64_t> unreceived_fds;
+  // An io_uring's registered files: how many places there are for them, and the links of those that
+  // are told, as in /proc/PID/fd. A kernel that finds the ring in use tells neither.
+  std::optional<std::uint64_t> registered_files;
+  std::vector<std::string> registered_links;
   struct Lock {
     std::string type;  // FLOCK POSIX OFDLCK LEASE
     std::string mode;  // READ WRITE

@@ -110,6 +110,10 @@ void parse_fdinfo_line(std::string_view key, std::string_view value, FdInfo& inf
     info.signal_mask = word_number(value, 16);
   } else if (key == "tty-index") {
     info.tty_index = word_int(value);
+  } else if (key == "scm_fds") {
+    info.unreceived_fds = word_number(value);
+  } else if (key == "UserFiles") {
+    info.registered_files = word_number(value);
   } else if (key == "lock") {
     if (auto lock = parse_lock_line(value)) info.locks.push_back(std::move(*lock));
   }
@@ -176,9 +180,15 @@ std::optional<std::uint64_t> bracketed(std::string_view link, std::string_view p
 
 FdInfo parse_fdinfo(std::string_view text) {
   FdInfo info;
+  bool in_files = false;  // numbered lines follow "UserFiles:", and other lists of an io_uring
   while (!text.empty()) {
     std::string_view line = take_line(text);
     const std::string_view key = take_until(line, ':');
+    if (key.starts_with(' ')) {
+      if (in_files) info.registered_links.emplace_back(take_word(line));
+      continue;
+    }
+    in_files = key == "UserFiles";
     parse_fdinfo_line(key, line, info);
   }
   return info;

@@ -16,6 +16,7 @@
 #include <netlink/socket.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -95,6 +96,15 @@ void read_unix_attribute(nlattr* attribute, SocketInfo& socket) {
   switch (nla_type(attribute)) {
     case UNIX_DIAG_NAME:
       socket.local = unix_name(attribute);
+      break;
+    case UNIX_DIAG_VFS:
+      if (const auto file = attribute_value<unix_diag_vfs>(attribute)) {
+        // Of the device the kernel's own number is told: 12 bits and 20.
+        constexpr unsigned kMinorBits = 20;
+        socket.file_device = makedev(file->udiag_vfs_dev >> kMinorBits,
+                                     file->udiag_vfs_dev & ((1U << kMinorBits) - 1));
+        socket.file_inode = file->udiag_vfs_ino;
+      }
       break;
     case UNIX_DIAG_PEER:
       if (const auto peer = attribute_value<std::uint32_t>(attribute); peer && *peer != 0) {
@@ -202,7 +212,8 @@ base::Result<void> dump_unix(nl_sock* socket, SocketTable& table) {
   unix_diag_req request{};
   request.sdiag_family = AF_UNIX;
   request.udiag_states = ~0U;
-  request.udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_ICONS | UDIAG_SHOW_RQLEN;
+  request.udiag_show =
+      UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_PEER | UDIAG_SHOW_ICONS | UDIAG_SHOW_RQLEN;
   return dump(socket, request, on_unix_row, table);
 }
 
@@ -328,6 +339,24 @@ std::vector<const SocketInfo*> SocketTable::find_listeners(ResourceKind kind,
   }
   std::ranges::sort(best, {}, &SocketInfo::inode);
   return best;
+}
+
+std::vector<const SocketInfo*> SocketTable::find_listeners_at(std::uint64_t device,
+                                                              std::uint64_t inode,
+                                                              std::string_view path) const {
+  const auto name_of = [](std::string_view whole) { return whole.substr(whole.rfind('/') + 1); };
+  std::vector<const SocketInfo*> exact, by_name;
+  for (const auto& [name, number] : listeners_) {
+    const SocketInfo* socket = find(number);
+    if (socket == nullptr || socket->kind != ResourceKind::kUnixSocket) continue;
+    const bool same_inode = socket->file_inode == static_cast<std::uint32_t>(inode);
+    if (socket->file_inode == 0 || !same_inode) continue;
+    if (socket->file_device == device) exact.push_back(socket);
+    if (name_of(socket->local) == name_of(path)) by_name.push_back(socket);
+  }
+  std::vector<const SocketInfo*>& found = exact.empty() ? by_name : exact;
+  std::ranges::sort(found, {}, &SocketInfo::inode);
+  return std::move(found);
 }
 
 const SocketInfo* SocketTable::find_queueing_listener(std::uint64_t client) const {

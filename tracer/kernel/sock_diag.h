@@ -34,6 +34,10 @@ struct SocketInfo {
   std::string remote;  // tcp: the other address
   // Unix listeners: the client-side inodes of queued connections.
   std::vector<std::uint64_t> queued_clients;
+  // Unix sockets bound to a path: the file made there, device as st_dev has it. The inode's lower
+  // 32 bits are told.
+  std::uint64_t file_device = 0;
+  std::uint32_t file_inode = 0;
   std::uint32_t network = 0;  // which of the table's network namespaces; 0 = the first
 };
 
@@ -57,6 +61,11 @@ class SocketTable {
   // In that network only, except for paths. By inode.
   std::vector<const SocketInfo*> find_listeners(model::ResourceKind kind, const std::string& local,
                                                 std::uint32_t network = 0) const;
+  // Listening unix sockets bound to this file, whatever path they and their clients know it by; on
+  // any network, as paths are. Where a file system shows another device in stat(2) than it has
+  // (btrfs), the last part of the path has to be the same. By inode.
+  std::vector<const SocketInfo*> find_listeners_at(std::uint64_t device, std::uint64_t inode,
+                                                   std::string_view path) const;
   // The listener in whose backlog the client socket waits to be accepted (unix sockets).
   const SocketInfo* find_queueing_listener(std::uint64_t client) const;
   // Adds what another namespace has; inodes are unique on the machine.

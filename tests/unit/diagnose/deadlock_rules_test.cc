@@ -197,6 +197,18 @@ TEST(SelfHeldWriteEnd, ALoneReaderOfItsOwnPipe) {
   EXPECT_EQ(rules_of(diagnose_tree(tree)), "self-held-write-end/likely");
 }
 
+TEST(SelfHeldWriteEnd, WorkInAnIoUringMayWrite) {
+  SnapshotBuilder tree;
+  tree.process(10, "app")
+      .pipe(7, 3, FdMode::kRead)
+      .pipe(7, 4, FdMode::kWrite)
+      .holds({model::ResourceKind::kIoUring, 0, 0, 0}, 5, FdMode::kBoth);
+  tree.thread(10).reads_pipe(7, 3);
+  const model::Diagnosis diagnosis = diagnose_tree(tree);
+  ASSERT_EQ(rules_of(diagnosis), "self-held-write-end/likely");
+  EXPECT_THAT(all_text(diagnosis.findings[0]), testing::HasSubstr("an io_uring (fd 5)"));
+}
+
 TEST(SelfHeldWriteEnd, SeveralReadersThatHoldEachOthers) {
   SnapshotBuilder tree;
   for (const int pid : {10, 11}) {
@@ -233,7 +245,7 @@ TEST(SelfHeldWriteEnd, AHandlerMayWriteToThePipe) {
   };
   EXPECT_EQ(rules_of(diagnose_tree(reader({}))), "self-held-write-end/proven");
   EXPECT_EQ(rules_of(diagnose_tree(reader({SIGCHLD}))), "") << "the child's end is told";
-  for (const int signo : {SIGUSR1, SIGTERM, SIGINT}) {
+  for (const int signo : {SIGUSR1, SIGTERM, SIGINT, SIGWINCH, SIGURG, SIGCONT}) {
     const model::Diagnosis diagnosis = diagnose_tree(reader({signo}));
     ASSERT_EQ(rules_of(diagnosis), "self-held-write-end/likely") << signo;
     EXPECT_THAT(all_text(diagnosis.findings[0]), HasSubstr("one of them may write to the pipe"));

@@ -115,6 +115,27 @@ TEST(NoWaker, AnEventThatOnlyItsReaderHolds) {
   EXPECT_EQ(rules_of(diagnose_tree(tree)), "");
 }
 
+TEST(NoWaker, AnEventThatTellsOfWorkInAnIoUring) {
+  SnapshotBuilder tree;
+  tree.process(10, "app").holds(eventfd_id(7), 3, FdMode::kBoth);
+  tree.thread(10).reads_eventfd(7, 3);
+  ASSERT_EQ(rules_of(diagnose_tree(tree)), "no-waker/likely");
+  test::ProcessBuilder(tree, base::Pid{10})
+      .holds({model::ResourceKind::kIoUring, 0, 0, 0}, 4, FdMode::kBoth);
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "");
+}
+
+TEST(NoWaker, AMessageQueueIsForOthersToOpenWhileItHasAName) {
+  SnapshotBuilder tree;
+  auto server = tree.process(10, "app").holds(test::queue_id(5), 3, FdMode::kBoth);
+  tree.thread(10).sends_to_queue(test::queue_id(5), 3);
+  std::get<model::OnFd>(tree.thread(10).get().wait.on[0]).direction = FdMode::kRead;
+  server.get().fds->back().label = "/queue";
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "");
+  server.get().fds->back().label = "/queue (deleted)";
+  EXPECT_EQ(rules_of(diagnose_tree(tree)), "no-waker/likely");
+}
+
 TEST(Deadlock, AParentWaitsForTheChildThatWaitsForItsEvent) {
   SnapshotBuilder tree;
   tree.process(10, "parent").holds(eventfd_id(7), 3, FdMode::kBoth);

@@ -201,6 +201,7 @@ TEST_F(LockOwners, ASharedLockIsKnownByItsPage) {
   waiter(one, 10, 0x100);
   futex(one).is_private = false;
   futex(one).futex = kSharedLock;
+  one.threads[0].wait.on.emplace_back(model::OnOutside{"whoever opens the file"});
   auto& other = process(20);
   thread(other, 20, 0x100).held_locks = {kLock + 0x100};
   thread(other, 21, 0x200).held_locks = {kLock};
@@ -208,6 +209,7 @@ TEST_F(LockOwners, ASharedLockIsKnownByItsPage) {
   EXPECT_EQ(futex(one).role, Role::kRuntimeLock);
   EXPECT_EQ(futex(one).owner, base::Tid{20});
   EXPECT_TRUE(futex(one).owner_alive);
+  EXPECT_EQ(one.threads[0].wait.on.size(), 1U) << "it is for its owner to release";
 }
 
 }  // namespace

@@ -53,7 +53,7 @@ class SnapshotterTest : public testing::Test {
       return shared_ == std::pair{a.value(), b.value()};
     };
     probes.same_fd_table = [](Tid, Tid) -> base::Result<bool> { return true; };
-    probes.shows_everybody = [this](const kernel::Procfs&) { return shows_everybody_; };
+    probes.why_not_everybody = [this](const kernel::Procfs&) { return hidden_; };
     Snapshotter snapshotter{kernel::Procfs{proc_.root()}, std::make_shared<StepClock>(step),
                             probes};
     SnapshotOptions options;
@@ -69,7 +69,7 @@ class SnapshotterTest : public testing::Test {
 
   test::FakeProc proc_;
   std::pair<int, int> shared_{0, 0};
-  bool shows_everybody_ = true;
+  std::string hidden_;
 };
 
 constexpr long kRead = 0, kPause = 34;
@@ -176,11 +176,64 @@ TEST_F(SnapshotterTest, WhoHoldsTheOtherEndIsTakenIn) {
 TEST_F(SnapshotterTest, WhereOthersAreHiddenTheHoldersAreNotAll) {
   add(1, 0, call(kRead, 3));
   proc_.add_fd(pid(1), pid(1), 3, "pipe:[77]", O_RDONLY);
-  shows_everybody_ = false;
+  hidden_ = "/proc hides some";
   const auto snapshot = *take({1});
   const auto& pipe = snapshot->resources.at({model::ResourceKind::kPipe, 0, 77, 0});
   EXPECT_FALSE(pipe.holders_complete);
-  EXPECT_NE(pipe.incomplete_because.find("hidepid"), std::string::npos);
+  EXPECT_EQ(pipe.incomplete_because, hidden_);
+}
+
+TEST_F(SnapshotterTest, EndsThatAreInNoTableMakeTheHoldersIncomplete) {
+  const model::ResourceId id{model::ResourceKind::kPipe, 0, 77, 0};
+  add(1, 0, call(kRead, 3));
+  proc_.add_fd(pid(1), pid(1), 3, "pipe:[77]", O_RDONLY);
+  add(2, 0, call(kPause, 0));
+  proc_.add_fd(pid(2), pid(2), 4, "socket:[4000000001]", O_RDWR, "scm_fds: 0\n");
+  proc_.add_fd(pid(2), pid(2), 5, "anon_inode:[io_uring]", O_RDWR,
+               "UserFiles:\t1\n    0: pipe:[78]\nUserBufs:\t0\n");
+  EXPECT_TRUE((*take({1}))->resources.at(id).holders_complete);
+  // Registered with a ring, and not seen to be or not to be.
+  add(3, 0, call(kPause, 0));
+  proc_.add_fd(pid(3), pid(3), 6, "anon_inode:[io_uring]", O_RDWR, "UserFiles:\t2\n");
+  auto snapshot = *take({1});
+  EXPECT_FALSE(snapshot->resources.at(id).holders_complete);
+  EXPECT_EQ(snapshot->resources.at(id).incomplete_because,
+            fmt::format("which files the io_uring that is descriptor 6 of process {} has "
+                        "registered could not be seen",
+                        pid(3)));
+  const auto say = [this](int n, int fd, const std::string& lines) {
+    proc_.write(fmt::format("{}/fdinfo/{}", pid(n), fd), "flags:\t02\n" + lines);
+  };
+  say(3, 6, "UserFiles:\t2\n    1: pipe:[77]\n");
+  snapshot = *take({1});
+  EXPECT_NE(snapshot->resources.at(id).incomplete_because.find("and one may be it"),
+            std::string::npos);
+  // On its way from one process to another.
+  say(3, 6, "UserFiles:\t0\n");
+  say(2, 4, "scm_fds: 2\n");
+  snapshot = *take({1});
+  EXPECT_EQ(snapshot->resources.at(id).incomplete_because,
+            fmt::format("2 descriptors sent to socket 4000000001 (descriptor 4 of process {}) and "
+                        "not received yet may be one of it",
+                        pid(2)));
+}
+
+TEST(WhyNotEverybody, ANamespaceShowsItsOwnProcesses) {
+  const test::FakeProc proc;
+  const kernel::Procfs procfs{proc.root()};
+  EXPECT_NE(why_not_everybody(procfs).find("hidepid"), std::string::npos);
+  proc.add({.pid = 1, .tid = 1});
+  proc.link("self/ns/pid", "pid:[4026532001]");
+  EXPECT_NE(why_not_everybody(procfs).find("outside of this pid namespace"), std::string::npos);
+  proc.add({.pid = 2, .tid = 2});
+  EXPECT_NE(why_not_everybody(procfs), "") << "an ordinary process";
+  // The /proc of the first namespace, seen from within another one.
+  proc.add({.pid = 2, .tid = 2, .comm = "kthreadd", .flags = 0x00200000});
+  EXPECT_EQ(why_not_everybody(procfs), "");
+  const test::FakeProc first;
+  first.add({.pid = 1, .tid = 1});
+  first.link("self/ns/pid", "pid:[4026531836]");
+  EXPECT_EQ(why_not_everybody(kernel::Procfs{first.root()}), "");
 }
 
 TEST_F(SnapshotterTest, AnAddressSpaceSharedWithTheParent) {
@@ -188,8 +241,13 @@ TEST_F(SnapshotterTest, AnAddressSpaceSharedWithTheParent) {
   add(2, 1, call(kPause, 0));
   shared_ = {pid(1), pid(2)};
   EXPECT_EQ((*take({1}))->find(Pid{pid(2)})->address_space, static_cast<std::uint64_t>(pid(1)));
+  // Threads of the parent can wake the child's: it has to be looked at, too.
+  EXPECT_EQ((*take({2}))->find(Pid{pid(2)})->address_space, static_cast<std::uint64_t>(pid(1)));
+  EXPECT_FALSE((*take({2}))->find(Pid{pid(1)})->in_tree);
+  EXPECT_TRUE((*take({2, 1}))->find(Pid{pid(1)})->in_tree);
   shared_ = {0, 0};
   EXPECT_EQ((*take({1}))->find(Pid{pid(2)})->address_space, static_cast<std::uint64_t>(pid(2)));
+  EXPECT_EQ((*take({2}))->find(Pid{pid(1)}), nullptr);
 }
 
 TEST_F(SnapshotterTest, TheTimeLimitLeavesThingsOutAndSaysSo) {

@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include "tests/unit/engine/wait_reader_fixture.h"
 
@@ -171,6 +173,44 @@ TEST_F(WaitReaderTest, ATcpConnectNamesAListenerOfThisMachineOnly) {
     EXPECT_EQ(wait.timeout, std::chrono::seconds{131});
     notes_.listeners.clear();
   }
+}
+
+TEST_F(WaitReaderTest, AUnixConnectNamesTheListenerOfThatFile) {
+  // Two programs that listen at "socket", each in a directory of its own.
+  proc_.write("here/socket", "");
+  proc_.write("there/socket", "");
+  proc_.link("42/task/42/cwd", proc_.root() + "/there");
+  proc_.link("42/task/42/root", proc_.root());
+  const auto listens = [&](std::uint64_t inode, const char* file) {
+    struct stat info{};
+    ASSERT_EQ(::stat((proc_.root() + file).c_str(), &info), 0);
+    kernel::SocketInfo listener;
+    listener.kind = ResourceKind::kUnixSocket;
+    listener.inode = inode;
+    listener.listening = true;
+    listener.local = "socket";
+    listener.file_device = info.st_dev;
+    listener.file_inode = static_cast<std::uint32_t>(info.st_ino);
+    sockets_.add(listener);
+  };
+  listens(7, "/here/socket");
+  listens(8, "/there/socket");
+  has_fd(3, ResourceKind::kUnixSocket, 9);
+  const model::ResourceId own{ResourceKind::kUnixSocket, 0, 9, 0};
+  const auto connect_to = [&](const char* path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::string_view{path}.copy(&address.sun_path[0], sizeof address.sun_path - 1);
+    remember(0x1000, address);
+    notes_.listeners.clear();
+    return read(SYS_connect, {3, 0x1000, sizeof address});
+  };
+  EXPECT_TRUE(all_on<OnOutside>(connect_to("socket")).empty());
+  EXPECT_EQ(notes_.listeners[own], std::vector<std::uint64_t>{8});
+  connect_to("/here/socket");
+  EXPECT_EQ(notes_.listeners[own], std::vector<std::uint64_t>{7});
+  EXPECT_EQ(all_on<OnOutside>(connect_to("/gone/socket")).size(), 1U);
+  EXPECT_TRUE(notes_.listeners.empty());
 }
 
 TEST_F(WaitReaderTest, PollSkipsNegativeNumbersAndTellsDirections) {

@@ -37,8 +37,12 @@ class WaitReaderTest : public testing::Test {
     probes_.same_memory = [this](base::Tid a, base::Tid b) -> base::Result<bool> {
       return same_memory_.contains({a.value(), b.value()});
     };
+    probes_.same_open_file = [this](base::Tid a, int fd_a, base::Tid b,
+                                    int fd_b) -> base::Result<bool> {
+      return same_file_ == std::array{a.value(), fd_a, b.value(), fd_b};
+    };
     probes_.same_fd_table = [](base::Tid, base::Tid) -> base::Result<bool> { return true; };
-    probes_.shows_everybody = [](const kernel::Procfs&) { return true; };
+    probes_.why_not_everybody = [](const kernel::Procfs&) { return std::string{}; };
     probes_.socket_limits = [this](base::Pid, base::Tid, int, const model::ResourceId&) {
       return socket_limits_;
     };
@@ -81,6 +85,7 @@ class WaitReaderTest : public testing::Test {
   FixedClock clock_;
   KernelProbes probes_;
   std::set<std::pair<int, int>> same_memory_;
+  std::array<int, 4> same_file_{};
   kernel::SocketLimits socket_limits_;
   ResourceNotes notes_;
   kernel::SocketTable sockets_;

@@ -6,6 +6,8 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include <filesystem>
+
 #include "syscalls/layout.h"
 #include "tests/unit/engine/wait_reader_fixture.h"
 
@@ -94,7 +96,7 @@ TEST_F(WaitFutexTest, TheOwnerOfASharedMutexIsOfAnySharerInTheSameNamespace) {
   EXPECT_EQ(futex(FUTEX_WAIT, 2).owner, Tid{555});
   EXPECT_FALSE(futex(FUTEX_WAIT, 2).owner_alive);
   // One that cannot be seen may be the owner, and so may the thread of that number elsewhere.
-  probes_.shows_everybody = [](const kernel::Procfs&) { return false; };
+  probes_.why_not_everybody = [](const kernel::Procfs&) { return std::string{"hidden"}; };
   EXPECT_FALSE(futex(FUTEX_WAIT, 2).owner);
   mutex(2, 42, 1, kShared);
   EXPECT_EQ(futex(FUTEX_WAIT, 2).owner, Tid{42});
@@ -114,8 +116,30 @@ TEST_F(WaitFutexTest, OwnersAreTranslatedOutOfTheirPidNamespace) {
   EXPECT_FALSE(futex(kWaitPrivate, 2).owner_alive);
 }
 
+TEST_F(WaitFutexTest, AnOwnerInAProcessOfTheSameMemory) {
+  proc_.add({.pid = 60, .tid = 61});
+  proc_.add({.pid = 61, .tid = 61});
+  proc_.write("61/status", "Tgid:\t60\n");  // /proc has every thread, if unlisted
+  mutex(2, 61, 1, 0);
+  EXPECT_EQ(futex(kWaitPrivate, 2).owner, Tid{61});
+  EXPECT_FALSE(futex(kWaitPrivate, 2).owner_alive) << "a process that it is a copy of";
+  same_memory_ = {{42, 61}};
+  EXPECT_EQ(futex(kWaitPrivate, 2).owner, Tid{61});
+  EXPECT_TRUE(futex(kWaitPrivate, 2).owner_alive);
+  probes_.same_memory = [](Tid, Tid) -> base::Result<bool> {
+    return base::system_error("kcmp", base::Errno{EPERM});
+  };
+  EXPECT_EQ(futex(kWaitPrivate, 2).role, Role::kMutex);
+  EXPECT_FALSE(futex(kWaitPrivate, 2).owner) << "it may live there";
+}
+
 TEST_F(WaitFutexTest, AJoinHasALiveTidAndNoPrivateFlag) {
-  remember(kWord, std::uint32_t{43});
+  struct {
+    std::uint32_t tid = 43, unused = 0;
+    std::uint64_t robust_previous = kWord + 16, robust_first = kWord + 16;
+    std::int64_t word_offset = -32;
+  } in_descriptor;
+  remember(kWord, in_descriptor);
   EXPECT_EQ(futex(kBitsetShared, 43).role, Role::kJoin);
   EXPECT_EQ(kind_, WaitKind::kThreadJoin);
   EXPECT_EQ(futex(kBitsetPrivate, 43).role, Role::kUnknown);
@@ -123,6 +147,16 @@ TEST_F(WaitFutexTest, AJoinHasALiveTidAndNoPrivateFlag) {
   EXPECT_EQ(futex(kBitsetShared, 44).role, Role::kUnknown);
   process_.live_threads = {Tid{42}};
   EXPECT_EQ(futex(kBitsetShared, 43).role, Role::kUnknown);
+}
+
+TEST_F(WaitFutexTest, AWordThatHappensToBeANumberOfAThreadIsNoJoin) {
+  remember(kWord, std::array<std::uint32_t, 10>{43});
+  EXPECT_EQ(futex(kBitsetShared, 43).role, Role::kUnknown);
+  EXPECT_FALSE(futex(kBitsetShared, 43).owner);
+  EXPECT_EQ(kind_, WaitKind::kFutex);
+  // The descriptor of a thread in a 32-bit program.
+  remember(kWord, std::array<std::uint32_t, 10>{43, 0, kWord + 8, static_cast<std::uint32_t>(-20)});
+  EXPECT_EQ(futex(kBitsetShared, 43).role, Role::kJoin);
 }
 
 TEST_F(WaitFutexTest, APriorityInheritanceWordHoldsItsOwner) {
@@ -153,6 +187,42 @@ TEST_F(WaitFutexTest, SharedMeansSharedMemory) {
   EXPECT_FALSE(on.is_private);
   EXPECT_EQ(on.futex, (model::ResourceId{ResourceKind::kFutex, makedev(0, 1), 99, 0x4000}));
   EXPECT_EQ(on.sharers, (std::vector{Pid{42}, Pid{50}}));
+  const auto outside = all_on<model::OnOutside>(read(SYS_futex, {kWord, kBitsetShared, 0}));
+  ASSERT_EQ(outside.size(), 1U);
+  EXPECT_EQ(outside[0].who, "whoever opens /dev/shm/x");
+}
+
+TEST_F(WaitFutexTest, WhoCouldComeToShareTheMemory) {
+  remember(kWord, std::uint32_t{0});
+  const auto open_to = [&](const std::string& file) {
+    proc_.write("42/maps", "6000-8000 rw-s 00000000 " + file + "\n");
+    const auto on = all_on<model::OnOutside>(read(SYS_futex, {kWord, kBitsetShared, 0}));
+    return on.empty() ? std::string{} : on.front().who;
+  };
+  EXPECT_EQ(open_to("00:01 99 /dev/shm/x (deleted)"), "");
+  EXPECT_EQ(open_to("00:01 99 /dev/zero (deleted)"), "");
+  EXPECT_EQ(open_to("00:01 7 /SYSV00000000 (deleted)"),
+            "whoever attaches the shared memory segment");
+  // As sem_open(3) makes a file: under a name for a while, which it then goes without.
+  proc_.write("42/root/dev/shm/sem.x", "x");
+  struct stat named{};
+  ::stat((proc_.root() + "/42/root/dev/shm/sem.x").c_str(), &named);
+  const std::string made = fmt::format("00:01 {} /dev/shm/sem.Ab3dEf (deleted)", named.st_ino);
+  EXPECT_EQ(open_to(made), "whoever opens /dev/shm/sem.Ab3dEf (deleted)");
+  std::filesystem::remove(proc_.root() + "/42/root/dev/shm/sem.x");
+  EXPECT_EQ(open_to(made), "");
+  // A file that has no name any more, and which another process has open.
+  proc_.write("file", "x");
+  struct stat info{};
+  ::stat((proc_.root() + "/file").c_str(), &info);
+  const std::string file = fmt::format("{:x}:{:x} {} /memfd:m (deleted)", major(info.st_dev),
+                                       minor(info.st_dev), info.st_ino);
+  EXPECT_EQ(open_to(file), "");
+  proc_.add({.pid = 50, .tid = 50});
+  proc_.add_fd(50, 50, 4, proc_.root() + "/file", O_RDWR);
+  EXPECT_EQ(open_to(file), "process 50, which has /memfd:m (deleted) open");
+  proc_.write("50/maps", "9000-a000 rw-s 00000000 " + file + "\n");
+  EXPECT_EQ(open_to(file), "") << "it shares it already";
 }
 
 TEST_F(WaitFutexTest, TimeoutsAreRelativeOrAbsoluteByOperation) {
@@ -342,6 +412,31 @@ TEST_F(WaitLockTest, RangesAndOpenFileLocks) {
   EXPECT_TRUE(lock(SYS_fcntl, {3, kSetWait, 0x1000}).owners.empty());
   constexpr std::uint64_t kSetNoWait = F_SETLK;
   EXPECT_EQ(read(SYS_fcntl, {3, kSetNoWait, 0x1000}).kind, WaitKind::kOther);
+}
+
+TEST_F(WaitLockTest, TheOpenFilesOwnLockIsReplacedAndNotWaitedFor) {
+  holds(60, "OFDLCK ADVISORY  READ -1 FILE 0 EOF");
+  holds(61, "OFDLCK ADVISORY  READ -1 FILE 0 EOF");
+  constexpr std::uint64_t kOfdSetWait = F_OFD_SETLKW;
+  request(F_WRLCK, 0, 0);
+  EXPECT_EQ(lock(SYS_fcntl, {3, kOfdSetWait, 0x1000}).owners, (std::vector{Pid{60}, Pid{61}}));
+  same_file_ = {60, 8, 42, 3};  // inherited from there
+  EXPECT_EQ(lock(SYS_fcntl, {3, kOfdSetWait, 0x1000}).owners, std::vector{Pid{61}});
+  // For a lock of the process that of an open file is another's, be it the same one.
+  EXPECT_EQ(lock(SYS_fcntl, {3, kSetWait, 0x1000}).owners, (std::vector{Pid{60}, Pid{61}}));
+  // Its own descriptor, and another file of its own.
+  proc_.add_fd(42, 42, 3, proc_.root() + "/file", O_RDWR,
+               replaced("lock:\t1: OFDLCK ADVISORY  READ -1 FILE 0 EOF\n"));
+  same_file_ = {};
+  EXPECT_EQ(lock(SYS_fcntl, {3, kOfdSetWait, 0x1000}).owners, (std::vector{Pid{60}, Pid{61}}));
+  proc_.add_fd(42, 42, 4, proc_.root() + "/file", O_RDWR,
+               replaced("lock:\t1: OFDLCK ADVISORY  READ -1 FILE 0 EOF\n"));
+  EXPECT_EQ(lock(SYS_fcntl, {3, kOfdSetWait, 0x1000}).owners,
+            (std::vector{Pid{42}, Pid{60}, Pid{61}}));
+  holds(62, "FLOCK  ADVISORY  READ 62 FILE 0 EOF");
+  EXPECT_EQ(lock(SYS_flock, {3, LOCK_EX}).owners, std::vector{Pid{62}});
+  same_file_ = {62, 8, 42, 3};
+  EXPECT_TRUE(lock(SYS_flock, {3, LOCK_EX}).owners.empty());
 }
 
 TEST_F(WaitLockTest, AHolderWhoseDescriptorsAreHiddenIsInTheLockTable) {

@@ -126,6 +126,18 @@ TEST(ParseSyscall, ThreeForms) {
   }
 }
 
+TEST(ParseFdInfo, TellsTheFilesOfAnIoUring) {
+  const FdInfo ring = parse_fdinfo(
+      "SqMask:\t0x7\nSQEs:\t1\n    0: opcode:NOP, fd:0, flags:0, off:0, addr:0x0\nUserFiles:\t3\n"
+      "    0: pipe:[30446]\n    2: /tmp/a\\040b\nUserBufs:\t1\n    0: 0x7f/4096\nPollList:\n");
+  EXPECT_EQ(ring.registered_files, 3U);
+  EXPECT_EQ(ring.registered_links, (std::vector<std::string>{"pipe:[30446]", "/tmp/a\\040b"}));
+  // A kernel that gives the last part of a path has none for a pipe.
+  const FdInfo older = parse_fdinfo("UserFiles:\t2\n    0: \n    1: <none>\nUserBufs:\t0\n");
+  EXPECT_EQ(older.registered_links, (std::vector<std::string>{"", "<none>"}));
+  EXPECT_FALSE(parse_fdinfo("flags:\t02\n").registered_files);
+}
+
 TEST(ParseFdInfo, TellsEachKindOfDescriptor) {
   const FdInfo plain = parse_fdinfo("pos:\t538\nflags:\t02100001\nmnt_id:\t27\nino:\t10963179\n");
   EXPECT_EQ(plain.position, 538U);
@@ -145,6 +157,8 @@ TEST(ParseFdInfo, TellsEachKindOfDescriptor) {
   EXPECT_EQ(parse_fdinfo("Pid:\t-1\nNSpid:\t-1\n").pidfd_pid, -1);
   EXPECT_EQ(parse_fdinfo("Pid:\t77\n").pidfd_pid, 77);
   EXPECT_EQ(parse_fdinfo("tty-index:\t5\n").tty_index, 5);
+  EXPECT_EQ(parse_fdinfo("flags:\t02\nscm_fds: 3\n").unreceived_fds, 3U);
+  EXPECT_FALSE(parse_fdinfo("flags:\t02\n").unreceived_fds);
 
   const FdInfo epoll = parse_fdinfo(
       "tfd:        5 events:       19 data:                9  pos:0 ino:2f sdev:f\n"

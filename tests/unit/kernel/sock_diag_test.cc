@@ -109,6 +109,40 @@ TEST(SocketTable, ListenersAreOfOneNetworkNamespace) {
   EXPECT_EQ(listeners(table, "/run/path", ResourceKind::kUnixSocket), Inodes{4});
 }
 
+TEST(SocketTable, AListenerOfAFileIsFoundWhateverThePath) {
+  SocketTable table;
+  const auto add = [&](std::uint64_t inode, const char* local, std::uint64_t device,
+                       std::uint32_t file) {
+    SocketInfo listener;
+    listener.kind = ResourceKind::kUnixSocket;
+    listener.inode = inode;
+    listener.listening = true;
+    listener.local = local;
+    listener.file_device = device;
+    listener.file_inode = file;
+    table.add(listener);
+  };
+  add(1, "socket", 8, 100);
+  add(2, "socket", 8, 101);
+  add(3, "../socket", 9, 100);
+  add(4, "@socket", 0, 0);
+  const auto at = [&table](std::uint64_t device, std::uint64_t inode, std::string_view path) {
+    std::vector<std::uint64_t> inodes;
+    for (const auto* socket : table.find_listeners_at(device, inode, path)) {
+      inodes.push_back(socket->inode);
+    }
+    return inodes;
+  };
+  using Inodes = std::vector<std::uint64_t>;
+  EXPECT_EQ(at(8, 101, "socket"), Inodes{2});
+  EXPECT_EQ(at(8, 0x100000064, "/run/other"), Inodes{1});  // 32 bits of the inode are told
+  // Another device in stat(2): one of several it may be.
+  EXPECT_EQ(at(77, 101, "/run/socket"), Inodes{2});
+  EXPECT_EQ(at(77, 100, "/run/socket"), (Inodes{1, 3}));
+  EXPECT_EQ(at(77, 101, "/run/other"), Inodes{});
+  EXPECT_EQ(at(8, 0, "socket"), Inodes{});
+}
+
 template <class Address>
 std::string text_of(const Address& address, std::size_t length = sizeof(Address)) {
   return address_text(std::as_bytes(std::span{&address, 1}).first(length));
