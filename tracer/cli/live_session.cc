@@ -1,6 +1,7 @@
 #include "tracer/cli/live_session.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -251,7 +252,17 @@ void LiveSession::name_as_the_timeline(model::Sample& sample) const {
   sample.now = named(*sample.now);
 }
 
+// A look is taken now and then, and at a thousand threads its snapshots, with what was needed to
+// read and judge them, are a third of all memory of the tool: malloc would keep it for the next
+// one, which may never come.
 void LiveSession::use_sample(model::Sample sample) {
+  judge(std::move(sample));
+#ifdef __GLIBC__
+  ::malloc_trim(0);
+#endif
+}
+
+void LiveSession::judge(model::Sample sample) {
   name_as_the_timeline(sample);
   const bool wanted = std::exchange(picture_wanted_, false);
   const model::Diagnosis diagnosis = analysis_->diagnose(sample);

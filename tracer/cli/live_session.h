@@ -105,6 +105,7 @@ class LiveSession final {
   void look_up_calls();
   void use_sample_of(base::Instant seen);
   void use_sample(model::Sample sample);
+  void judge(model::Sample sample);
   void look_at_blocked_calls(base::Instant seen);
   void use_stacks_of(base::Instant seen);
   void name_as_the_timeline(model::Sample& sample) const;

@@ -58,11 +58,12 @@ bool may_move(const model::Thread& thread) {
 }  // namespace
 
 Collection::Collection(const kernel::Procfs& procfs, const base::Clock& clock,
-                       const KernelProbes& probes, const SnapshotOptions& options)
+                       const KernelProbes& probes, const SnapshotOptions& options, SampleBook& book)
     : procfs_(procfs),
       clock_(clock),
       probes_(probes),
       options_(options),
+      book_(book),
       started_(clock.now()),
       started_wall_(clock.wall()),
       sockets_(procfs),
@@ -134,7 +135,7 @@ std::string Collection::describe_unreadable(const ProcessDraft& draft) const {
 }
 
 ProcessDraft* Collection::take_in(base::Pid pid, int distance) {
-  auto draft = read_process(procfs_, probes_, sockets_, pid);
+  auto draft = read_process(procfs_, probes_, sockets_, book_, pid);
   if (!draft) return nullptr;
   ProcessDraft& taken = **draft;
   taken.distance = distance;
@@ -224,14 +225,22 @@ void Collection::read_again(const ProcessDraft& draft, const kernel::Procfs& nea
   }
 }
 
-std::function<bool(base::Tid)> Collection::standing(const model::Process& process) {
-  return [this, pid = process.pid,
-          near = near_threads(procfs_, process.pid, process.threads.size())](base::Tid tid) {
-    const auto before = pulses_.find(tid);
-    if (before == pulses_.end() || !stands_still(near, pid, tid, before->second)) return false;
-    stood_.insert(tid);
-    return true;
-  };
+std::function<std::vector<char>(std::span<const base::Tid>)> Collection::standing(
+    const model::Process& process) {
+  return
+      [this, pid = process.pid, near = near_threads(procfs_, process.pid, process.threads.size())](
+          std::span<const base::Tid> tids) {
+        std::vector<char> stood(tids.size());
+        by_halves(tids.size(), [&](std::size_t i) {
+          const auto before = pulses_.find(tids[i]);
+          stood[i] = static_cast<char>(before != pulses_.end() &&
+                                       stands_still(near, pid, tids[i], before->second));
+        });
+        for (std::size_t i = 0; i < tids.size(); ++i) {
+          if (stood[i] != 0) stood_.insert(tids[i]);
+        }
+        return stood;
+      };
 }
 
 std::vector<base::Tid> Collection::drop_waits_of_the_past(model::Process& process) const {

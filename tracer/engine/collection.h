@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ namespace stucktrace::engine {
 class Collection {
  public:
   Collection(const kernel::Procfs& procfs, const base::Clock& clock, const KernelProbes& probes,
-             const SnapshotOptions& options);
+             const SnapshotOptions& options, SampleBook& book);
 
   // False when no root could be read.
   bool read_tree();
@@ -30,9 +31,10 @@ class Collection {
   // Threads that have moved while other things were read (stacks), which are then not of the wait
   // that was. A wait without a limit is none any more.
   std::vector<base::Tid> drop_waits_of_the_past(model::Process& process) const;
-  // Says whether a thread of this process still stands where its wait was read. Not to be kept
+  // Says which threads of this process still stand where their waits were read. Not to be kept
   // longer than is needed.
-  std::function<bool(base::Tid)> standing(const model::Process& process);
+  std::function<std::vector<char>(std::span<const base::Tid>)> standing(
+      const model::Process& process);
   // True when the time limit has passed.
   bool is_late() const;
   // Moves everything out, sorted and with roles.
@@ -61,6 +63,7 @@ class Collection {
   const base::Clock& clock_;
   const KernelProbes& probes_;
   const SnapshotOptions& options_;
+  SampleBook& book_;
   base::Instant started_;
   base::Nanoseconds started_wall_;
   SocketCatalog sockets_;

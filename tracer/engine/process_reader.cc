@@ -55,12 +55,14 @@ void read_identity(const kernel::Procfs& procfs, const kernel::TaskStat& stat,
   }
 }
 
-void read_samples(const kernel::Procfs& procfs, ProcessDraft& draft) {
+void read_samples(const kernel::Procfs& procfs, SampleBook& book, ProcessDraft& draft) {
   const base::Pid pid = draft.process.pid;
   const auto tids = procfs.tasks(pid).value_or(std::vector<base::Tid>{});
   std::vector<base::Result<ThreadSample>> samples(tids.size());
   const kernel::Procfs near = near_threads(procfs, pid, tids.size());
-  by_halves(tids.size(), [&](std::size_t i) { samples[i] = sample_thread(near, pid, tids[i]); });
+  by_halves(tids.size(), [&](std::size_t i) {
+    samples[i] = sample_thread(near, pid, tids[i], book.before(tids[i]));
+  });
   for (std::size_t i = 0; i < tids.size(); ++i) {
     const base::Tid tid = tids[i];
     auto& sample = samples[i];
@@ -68,6 +70,7 @@ void read_samples(const kernel::Procfs& procfs, ProcessDraft& draft) {
     if (!has_ended(sample->pulse.state)) draft.view.live_threads.push_back(tid);
     const auto& ns_pids = sample->ns_pids;
     if (ns_pids.size() > 1) draft.view.inner_tids[ns_pids.back()] = tid;
+    book.keep(tid, *sample);
     draft.samples.emplace(tid, std::move(*sample));
   }
 }
@@ -127,14 +130,15 @@ void SocketCatalog::resolve(base::Pid pid, std::vector<FdEntry>& fds) {
 
 base::Result<std::unique_ptr<ProcessDraft>> read_process(const kernel::Procfs& procfs,
                                                          const KernelProbes& probes,
-                                                         SocketCatalog& sockets, base::Pid pid) {
+                                                         SocketCatalog& sockets, SampleBook& book,
+                                                         base::Pid pid) {
   const auto stat = procfs.stat(pid);
   if (!stat) return std::unexpected(stat.error());
   auto draft = std::make_unique<ProcessDraft>();
   draft->process.pid = pid;
   read_identity(procfs, *stat, draft->process);
   draft->process.address_space = static_cast<std::uint64_t>(pid.value());
-  read_samples(procfs, *draft);
+  read_samples(procfs, book, *draft);
   read_descriptors(procfs, probes, sockets, *draft);
   ProcessView& view = draft->view;
   view.pid = pid;

@@ -49,6 +49,7 @@ struct ProcessDraft {
 // it is: the view points into it.
 base::Result<std::unique_ptr<ProcessDraft>> read_process(const kernel::Procfs& procfs,
                                                          const KernelProbes& probes,
-                                                         SocketCatalog& sockets, base::Pid pid);
+                                                         SocketCatalog& sockets, SampleBook& book,
+                                                         base::Pid pid);
 
 }  // namespace stucktrace::engine

@@ -38,7 +38,8 @@ Snapshotter::Snapshotter(kernel::Procfs procfs, std::shared_ptr<const base::Cloc
 Snapshotter::~Snapshotter() = default;
 
 base::Result<std::shared_ptr<model::Snapshot>> Snapshotter::take(const SnapshotOptions& options) {
-  Collection collection{procfs_, *clock_, probes_, options};
+  book_.turn();
+  Collection collection{procfs_, *clock_, probes_, options, book_};
   if (!collection.read_tree()) {
     return base::system_error("look at the processes", base::Errno{ESRCH});
   }

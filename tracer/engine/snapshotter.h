@@ -9,6 +9,7 @@
 #include "tracer/base/result.h"
 #include "tracer/engine/cgroup_reader.h"
 #include "tracer/engine/holder_scan.h"
+#include "tracer/engine/thread_sample.h"
 #include "tracer/kernel/procfs.h"
 #include "tracer/model/snapshot.h"
 
@@ -52,6 +53,7 @@ class Snapshotter {
   KernelProbes probes_;
   std::shared_ptr<unwind::ElfFiles> elf_files_;
   CgroupReader cgroups_;
+  SampleBook book_;
   std::optional<base::Nanoseconds> suspended_before_;  // at the last look
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <span>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -12,7 +13,6 @@
 #include "tracer/engine/awaited_ends.h"
 #include "tracer/unwind/elf_files.h"
 #include "tracer/unwind/python_frames.h"
-#include "tracer/unwind/stacks.h"
 
 namespace stucktrace::engine {
 namespace {
@@ -23,16 +23,26 @@ bool is_blocked(const model::Thread& thread) {
 }
 
 void add_native(model::Process& process, const std::shared_ptr<unwind::ElfFiles>& files,
-                bool may_stop, const std::function<bool(base::Tid)>& standing) {
-  unwind::NativeStacks stacks{process.pid, files, may_stop};
+                bool may_stop, const unwind::NativeStacks::Standing& standing) {
+  std::vector<model::Thread*> threads;
   for (model::Thread& thread : process.threads) {
     const bool stops = may_stop && thread.state == 'R';
-    if (!is_blocked(thread) && !stops) continue;
-    unwind::StackResult result = thread.syscall ? stacks.stack(thread.tid, *thread.syscall,
-                                                               [&] { return standing(thread.tid); })
-                                                : stacks.stack(thread.tid);
-    thread.stack = std::move(result.frames);
-    thread.stack_note = std::move(result.note);
+    if (is_blocked(thread) || stops) threads.push_back(&thread);
+  }
+  unwind::NativeStacks stacks{process.pid, files, may_stop};
+  // Some hundreds at a time: enough for two processors, and no thread waits long for its proof.
+  constexpr std::size_t kBatch = 512;
+  for (std::size_t first = 0; first < threads.size(); first += kBatch) {
+    const auto batch = std::span(threads).subspan(first, std::min(kBatch, threads.size() - first));
+    std::vector<unwind::NativeStacks::Blocked> asked;
+    for (const model::Thread* thread : batch) {
+      asked.push_back({thread->tid, thread->syscall ? &*thread->syscall : nullptr});
+    }
+    std::vector<unwind::StackResult> results = stacks.stacks(asked, standing);
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      batch[i]->stack = std::move(results[i].frames);
+      batch[i]->stack_note = std::move(results[i].note);
+    }
   }
 }
 
@@ -80,7 +90,7 @@ void StackReader::add_python(model::Process& process) {
   runtime_.emplace(process.pid, std::move(interpreter->threads));
 }
 
-void StackReader::read(model::Process& process, const std::function<bool(base::Tid)>& standing) {
+void StackReader::read(model::Process& process, const unwind::NativeStacks::Standing& standing) {
   const bool any_blocked = std::ranges::any_of(process.threads, is_blocked);
   if (kinds_.native && (any_blocked || kinds_.may_stop)) {
     add_native(process, files_, kinds_.may_stop, standing);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <utility>
@@ -8,10 +7,7 @@
 #include "tracer/engine/lock_owners.h"
 #include "tracer/kernel/procfs.h"
 #include "tracer/model/snapshot.h"
-
-namespace stucktrace::unwind {
-class ElfFiles;
-}
+#include "tracer/unwind/stacks.h"
 
 namespace stucktrace::engine {
 
@@ -29,9 +25,9 @@ class StackReader {
 
   // Adds the stacks of a process's blocked threads (of all that may be stopped), and what the
   // runtime says of all its threads: their names, and deadlines held in frames; and what an
-  // interpreter says of itself. `standing` tells whether a thread still stands where the process
-  // has it.
-  void read(model::Process& process, const std::function<bool(base::Tid)>& standing);
+  // interpreter says of itself. `standing` tells which threads still stand where the process
+  // has them.
+  void read(model::Process& process, const unwind::NativeStacks::Standing& standing);
 
   // These threads' frames are not of the wait that the snapshot has.
   void forget_ends(base::Pid pid, std::span<const base::Tid> tids);

@@ -30,10 +30,23 @@ Line read_line(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid) {
   return model::unknown(line.error().message());
 }
 
-base::Result<ThreadSample> read_sample(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid) {
+// Blocked in a call that could be read. Nothing is asked later of threads that run or have ended.
+bool stood(const ThreadSample& sample) {
+  const Pulse& pulse = sample.pulse;
+  const bool blocked = pulse.state == 'S' || pulse.state == 'D';
+  return blocked && pulse.line && pulse.line->has_value() && !pulse.schedule.empty();
+}
+
+base::Result<ThreadSample> read_sample(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid,
+                                       const ThreadSample* before = nullptr) {
   ThreadSample sample;
   // First of all, so that a step between these reads shows too.
   std::string schedule = procfs.schedule(pid, tid).value_or(std::string{});
+  if (before != nullptr && stood(*before) && schedule == before->pulse.schedule) {
+    sample = *before;
+    sample.taken_over = true;
+    return sample;
+  }
   const auto stat = procfs.stat(pid, tid);
   if (!stat) return std::unexpected(stat.error());
   const auto status = procfs.status(pid, tid);
@@ -52,10 +65,25 @@ base::Result<ThreadSample> read_sample(const kernel::Procfs& procfs, base::Pid p
 
 }  // namespace
 
-base::Result<ThreadSample> sample_thread(const kernel::Procfs& procfs, base::Pid pid,
-                                         base::Tid tid) {
-  auto sample = read_sample(procfs, pid, tid);
-  if (sample) sample->wchan = procfs.wchan(pid, tid).value_or(std::string{});
+const ThreadSample* SampleBook::before(base::Tid tid) const {
+  const auto at = before_.find(tid);
+  return at != before_.end() ? &at->second : nullptr;
+}
+
+void SampleBook::keep(base::Tid tid, const ThreadSample& sample) {
+  if (!sample.taken_over) kept_.insert_or_assign(tid, sample);
+}
+
+void SampleBook::turn() {
+  before_ = std::exchange(kept_, {});
+}
+
+base::Result<ThreadSample> sample_thread(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid,
+                                         const ThreadSample* before) {
+  auto sample = read_sample(procfs, pid, tid, before);
+  if (sample && !sample->taken_over) {
+    sample->wchan = procfs.wchan(pid, tid).value_or(std::string{});
+  }
   return sample;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "tracer/base/ids.h"
@@ -32,11 +33,29 @@ struct ThreadSample {
   std::string wchan;
   std::int32_t tracer = 0;
   std::vector<std::int32_t> ns_pids;
+  bool taken_over = false;  // from the look before
 };
 
-// kGone where the thread has ended.
-base::Result<ThreadSample> sample_thread(const kernel::Procfs& procfs, base::Pid pid,
-                                         base::Tid tid);
+// What the look before this one read. A thread that has not run since is as it was then, which is
+// told by one short file of the five that a sample is made of.
+class SampleBook {
+ public:
+  // nullptr where that look did not see the thread, or did not read it itself: what others can
+  // change of a blocked thread, its name, is never older than one look.
+  const ThreadSample* before(base::Tid tid) const;
+  void keep(base::Tid tid, const ThreadSample& sample);
+  // What has been kept is now of the look before.
+  void turn();
+
+ private:
+  std::unordered_map<base::Tid, ThreadSample> before_;
+  std::unordered_map<base::Tid, ThreadSample> kept_;
+};
+
+// kGone where the thread has ended. `before` is taken over if the thread has not been on a CPU
+// since: whether it still stands where it stood remains to be asked, as of every sample.
+base::Result<ThreadSample> sample_thread(const kernel::Procfs& procfs, base::Pid pid, base::Tid tid,
+                                         const ThreadSample* before = nullptr);
 // To look at all of so many threads of a process: for a few it is not worth an open directory.
 kernel::Procfs near_threads(const kernel::Procfs& procfs, base::Pid pid, std::size_t threads);
 // The same pulse as in `before`?

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,7 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include "syscalls/decode.h"
 #include "tracer/render/call_stacks_json.h"
 #include "tracer/render/calm.h"
 #include "tracer/render/comparison_json.h"
@@ -23,6 +21,7 @@
 #include "tracer/render/json_text.h"
 #include "tracer/render/sight.h"
 #include "tracer/render/thread_groups.h"
+#include "tracer/render/wait_json.h"
 #include "tracer/render/wall_time.h"
 
 namespace stucktrace::render {
@@ -34,6 +33,10 @@ using model::Report;
 
 std::int64_t ms(base::Nanoseconds duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
+std::optional<std::int64_t> in_ms(const std::optional<base::Nanoseconds>& duration) {
+  return duration ? std::optional(ms(*duration)) : std::nullopt;
 }
 
 Json maybe_ms(const std::optional<base::Nanoseconds>& duration) {
@@ -54,129 +57,6 @@ Json numbers(const std::vector<Id>& ids) {
   Json list = Json::array();
   for (const Id id : ids) list.push_back(id.value());
   return list;
-}
-
-std::string hex(std::uint64_t value) {
-  // Beyond 53 bits JSON numbers are not portable.
-  return fmt::format("{:#x}", value);
-}
-
-std::string_view direction(model::FdMode mode) {
-  switch (mode) {
-    case model::FdMode::kNone:
-      return "none";
-    case model::FdMode::kRead:
-      return "read";
-    case model::FdMode::kWrite:
-      return "write";
-    case model::FdMode::kBoth:
-      return "both";
-  }
-  return "none";
-}
-
-// ---- waits --------------------------------------------------------------------------------------
-
-struct OnJson {
-  Json operator()(const model::OnFd& on) const {
-    return {{"type", "fd"},
-            {"fd", on.fd},
-            {"resource", to_string(on.resource)},
-            {"direction", direction(on.direction)}};
-  }
-  Json operator()(const model::OnChildren& on) const {
-    using enum model::OnChildren::Which;
-    const char* which = on.which == kOne ? "one" : on.which == kAny ? "any" : "group";
-    return {{"type", "children"},
-            {"which", which},
-            {"selector", on.selector},
-            {"children", numbers(on.children)}};
-  }
-  Json operator()(const model::OnFutex& on) const {
-    return {{"type", "futex"},
-            {"resource", to_string(on.futex)},
-            {"address", hex(on.address.value())},
-            {"private", on.is_private},
-            {"role", role(on.role)},
-            {"owner", on.owner ? Json(on.owner->value()) : Json(nullptr)},
-            {"owner_alive", on.owner_alive}};
-  }
-  Json operator()(const model::OnTask& on) const {
-    return {{"type", "task"}, {"pid", on.pid.value()}};
-  }
-  Json operator()(const model::OnLock& on) const {
-    return {{"type", "lock"},
-            {"resource", to_string(on.file)},
-            {"owners", numbers(on.owners)},
-            {"description", on.description}};
-  }
-  Json operator()(const model::OnSignal&) const { return {{"type", "signal"}}; }
-  Json operator()(const model::OnOutside& on) const {
-    return {{"type", "outside"}, {"who", on.who}};
-  }
-  Json operator()(const model::OnUnknown& on) const {
-    return {{"type", "unknown"}, {"because", on.because}};
-  }
-
- private:
-  static std::string_view role(model::OnFutex::Role role) {
-    using enum model::OnFutex::Role;
-    switch (role) {
-      case kUnknown:
-        return "unknown";
-      case kMutex:
-        return "mutex";
-      case kPiMutex:
-        return "pi-mutex";
-      case kJoin:
-        return "join";
-      case kRwlockWriter:
-        return "rwlock-writer";
-      case kRwlockReader:
-        return "rwlock-reader";
-      case kRuntimeLock:
-        return "runtime-lock";
-      case kMonitor:
-        return "monitor";
-    }
-    return "unknown";
-  }
-};
-
-// The resource of a wait that has just one.
-std::optional<model::ResourceId> only_resource(const model::Wait& wait) {
-  if (wait.on.size() != 1) return std::nullopt;
-  if (const auto* fd = std::get_if<model::OnFd>(&wait.on[0])) return fd->resource;
-  if (const auto* futex = std::get_if<model::OnFutex>(&wait.on[0])) return futex->futex;
-  if (const auto* lock = std::get_if<model::OnLock>(&wait.on[0])) return lock->file;
-  return std::nullopt;
-}
-
-Json wait_json(const model::Thread& thread) {
-  const model::Wait& wait = thread.wait;
-  Json syscall = nullptr;
-  Json args = Json::array();
-  if (thread.syscall) {
-    const syscalls::RawCall& call = thread.syscall->call;
-    const syscalls::SyscallRow* row = syscalls::find_row(call.abi, call.number);
-    syscall = row != nullptr ? std::string(row->name) : fmt::format("syscall_{}", call.number);
-    const std::size_t count =
-        row != nullptr ? std::min<std::size_t>(row->arg_count, call.args.size()) : call.args.size();
-    for (std::size_t i = 0; i < count; ++i) args.push_back(hex(call.args[i]));
-  }
-  Json on = Json::array();
-  for (const model::WaitOn& each : wait.on) on.push_back(std::visit(OnJson{}, each));
-  return {{"kind", to_string(wait.kind)},
-          {"syscall", std::move(syscall)},
-          {"args", std::move(args)},
-          {"call", thread.call_text},
-          {"resource", maybe_id(only_resource(wait))},
-          {"timeout_ms", maybe_ms(wait.timeout)},
-          {"remaining_ms", maybe_ms(wait.remaining)},
-          {"polling", wait.polling},
-          {"polling_text", wait.polling_text},
-          {"inferred", wait.inferred},
-          {"on", std::move(on)}};
 }
 
 // ---- processes ----------------------------------------------------------------------------------
@@ -220,17 +100,22 @@ Json interpreter_json(const std::optional<model::Interpreter>& interpreter) {
 
 using Verdicts = std::map<base::Tid, model::ThreadVerdict>;
 
-// The frames of one process as text. Threads of a pool stand in the same places, and a frame is
-// made into text once.
+// The frames of one process as text. Threads of a pool stand in the same places: a frame is made
+// into text once, and so are frames that one thread shares with the one before.
 class FrameTexts {
  public:
   void write(const model::Stack& stack, std::string& out) {
-    JsonItems frames{out};
-    for (const model::NativeFrame& frame : stack) {
-      frames.start();
-      out += text(frame);
+    if (last_ == nullptr || stack.data() != last_) {
+      last_ = stack.data();
+      last_text_.clear();
+      JsonItems frames{last_text_};
+      for (const model::NativeFrame& frame : stack) {
+        frames.start();
+        last_text_ += text(frame);
+      }
+      frames.end();
     }
-    frames.end();
+    out += last_text_;
   }
 
  private:
@@ -244,6 +129,8 @@ class FrameTexts {
   }
 
   std::unordered_map<std::uint64_t, Known> known_;
+  const model::NativeFrame* last_ = nullptr;  // the report, and so all its frames, outlive this
+  std::string last_text_;
 };
 
 void write_thread(const model::Thread& thread, const Report& report, const Verdicts& verdicts,
@@ -255,16 +142,18 @@ void write_thread(const model::Thread& thread, const Report& report, const Verdi
   out.add("tid", thread.tid.value());
   out.add("comm", thread.comm);
   out.add("name", thread.name);
-  out.add("state", std::string(1, thread.state));
-  out.add("verdict", verdict == verdicts.end() ? Json(nullptr) : Json(to_string(verdict->second)));
-  out.add("since_ms", maybe_ms(since));
-  out.add("wait", wait_json(thread));
+  out.add("state", std::string_view(&thread.state, 1));
+  out.add("verdict",
+          verdict == verdicts.end() ? std::nullopt : std::optional(to_string(verdict->second)));
+  out.add("since_ms", in_ms(since));
+  out.start("wait");
+  write_wait(thread, text);
   out.add("wchan", thread.wchan);
   out.start("stack");
   frames.write(thread.stack, text);
   out.add("python", frames_json(thread.python));
   out.add("awaited_end", awaited_json(thread.awaited_end));
-  out.add("runtime_deadline_ms", maybe_ms(thread.runtime_deadline));
+  out.add("runtime_deadline_ms", in_ms(thread.runtime_deadline));
   out.add("stack_note", thread.stack_note);
   out.end();
 }
@@ -349,10 +238,21 @@ Json resource_json(const model::Resource& resource) {
 
 // ---- verdicts -----------------------------------------------------------------------------------
 
-Json edge_json(const model::Edge& edge) {
-  return {{"from", edge.from.value()},           {"to", numbers(edge.to)},
-          {"timer_ms", maybe_ms(edge.timer)},    {"outside", edge.outside},
-          {"resource", maybe_id(edge.resource)}, {"why", edge.why}};
+void write_edges(const std::vector<model::Edge>& edges, std::string& text) {
+  JsonItems list{text};
+  for (const model::Edge& edge : edges) {
+    list.start();
+    JsonMembers out{text};
+    out.add("from", edge.from.value());
+    out.start("to");
+    append_json_ids(edge.to, text);
+    out.add("timer_ms", in_ms(edge.timer));
+    out.add("outside", edge.outside);
+    out.add("resource", edge.resource ? std::optional(to_string(*edge.resource)) : std::nullopt);
+    out.add("why", edge.why);
+    out.end();
+  }
+  list.end();
 }
 
 // Everybody who is stuck because of it, as groups of equal waits.
@@ -454,8 +354,6 @@ std::string json_report(const Report& report, const TraceLanes* lanes) {
       resources.push_back(resource_json(resource));
     }
   }
-  Json edges = Json::array();
-  for (const model::Edge& edge : report.diagnosis.edges) edges.push_back(edge_json(edge));
   Json findings = Json::array();
   for (const Finding* finding : findings_by_weight(report)) {
     findings.push_back(finding_json(*finding, report));
@@ -477,7 +375,8 @@ std::string json_report(const Report& report, const TraceLanes* lanes) {
   out.start("processes");
   write_processes(report, text);
   out.add("resources", resources);
-  out.add("edges", edges);
+  out.start("edges");
+  write_edges(report.diagnosis.edges, text);
   out.add("findings", findings);
   out.add("history", history);
   if (report.ended) out.add("ended", ended_json(*report.ended));

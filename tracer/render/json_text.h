@@ -1,8 +1,14 @@
 #pragma once
 
+#include <algorithm>
+#include <charconv>
+#include <concepts>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace stucktrace::render {
 
@@ -15,6 +21,45 @@ inline std::string json_text(const nlohmann::ordered_json& value) {
   return value.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
+inline void append_json_string(std::string_view text, std::string& out) {
+  // Most texts are names that stand for themselves.
+  const bool plain = std::ranges::all_of(
+      text, [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
+  if (plain) {
+    ((out += '"') += text) += '"';
+  } else {
+    out += json_text(text);
+  }
+}
+
+template <class T>
+struct IsOptional : std::false_type {};
+template <class T>
+struct IsOptional<std::optional<T>> : std::true_type {};
+
+// What is simple is written without a node of the library, which costs many times as much.
+template <class T>
+void append_json(const T& value, std::string& out) {
+  if constexpr (std::same_as<T, nlohmann::ordered_json>) {
+    out += json_text(value);
+  } else if constexpr (std::same_as<T, bool>) {
+    out += value ? "true" : "false";
+  } else if constexpr (std::integral<T>) {
+    char digits[24];
+    out.append(digits, std::to_chars(digits, std::end(digits), value).ptr);
+  } else if constexpr (std::convertible_to<const T&, std::string_view>) {
+    append_json_string(value, out);
+  } else if constexpr (IsOptional<T>::value) {
+    if (value) {
+      append_json(*value, out);
+    } else {
+      out += "null";
+    }
+  } else {
+    out += json_text(value);
+  }
+}
+
 // An object. What is written between start() and the next call is the member's value.
 class JsonMembers {
  public:
@@ -23,6 +68,11 @@ class JsonMembers {
     if (!empty_) out_ += ',';
     empty_ = false;
     (((out_ += '"') += key) += "\":");
+  }
+  template <class T>
+  void add(std::string_view key, const T& value) {
+    start(key);
+    append_json(value, out_);
   }
   void add(std::string_view key, const nlohmann::ordered_json& value) {
     start(key);
@@ -43,11 +93,24 @@ class JsonItems {
     if (!empty_) out_ += ',';
     empty_ = false;
   }
+  template <class T>
+  void add(const T& value) {
+    start();
+    append_json(value, out_);
+  }
   void end() { out_ += ']'; }
 
  private:
   std::string& out_;
   bool empty_ = true;
 };
+
+// Of ids as their numbers.
+template <class Ids>
+void append_json_ids(const Ids& ids, std::string& out) {
+  JsonItems items{out};
+  for (const auto id : ids) items.add(id.value());
+  items.end();
+}
 
 }  // namespace stucktrace::render

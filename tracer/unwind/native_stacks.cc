@@ -107,8 +107,8 @@ struct NativeStacks::State {
   }
 
   StackResult stack(base::Tid tid);
-  StackResult stack(base::Tid tid, const model::SyscallLine& at,
-                    const std::function<bool()>& still_there);
+  std::optional<Walk> walk_from(const Blocked& thread);
+  std::vector<StackResult> stacks(std::span<const Blocked> threads, const Standing& standing);
   StackResult stack_without_stop(base::Tid tid);
   StackResult stack_of_stopped(base::Tid tid);
   StackResult standing(base::Tid tid, const kernel::StandingRegisters& registers);
@@ -145,14 +145,38 @@ model::Stack NativeStacks::State::names(const std::vector<CodeAddress>& places, 
   return stack;
 }
 
-StackResult NativeStacks::State::stack(base::Tid tid, const model::SyscallLine& at,
-                                       const std::function<bool()>& still_there) {
-  if (at.stack_pointer <= kRedZone || !load(tid)) return stack(tid);
-  Walk walked = walk(at, tid);
-  if (walked.frames.empty() || walked.unknown_code || !still_there()) return stack(tid);
-  StackResult result = named(std::move(walked), tid);
-  result.call = at;
-  return result;
+// Worth a proof that the thread stood there; else it has to be looked at anew.
+std::optional<Walk> NativeStacks::State::walk_from(const Blocked& thread) {
+  if (thread.at == nullptr || thread.at->stack_pointer <= kRedZone || !load(thread.tid)) return {};
+  Walk walked = walk(*thread.at, thread.tid);
+  if (walked.frames.empty() || walked.unknown_code) return {};
+  return walked;
+}
+
+std::vector<StackResult> NativeStacks::State::stacks(std::span<const Blocked> threads,
+                                                     const Standing& standing) {
+  std::vector<std::optional<Walk>> walks;
+  std::vector<base::Tid> asked;
+  for (const Blocked& thread : threads) {
+    walks.push_back(walk_from(thread));
+    if (walks.back()) asked.push_back(thread.tid);
+  }
+  const std::vector<char> stood = standing(asked);
+  auto next = stood.begin();
+  for (std::optional<Walk>& walked : walks) {
+    if (walked && *next++ == 0) walked.reset();
+  }
+  std::vector<StackResult> results(threads.size());
+  for (std::size_t i = 0; i < threads.size(); ++i) {
+    if (!walks[i]) continue;
+    results[i] = named(*std::move(walks[i]), threads[i].tid);
+    results[i].call = *threads[i].at;
+  }
+  // At last, since the mappings may have to be read again for one.
+  for (std::size_t i = 0; i < threads.size(); ++i) {
+    if (!walks[i]) results[i] = stack(threads[i].tid);
+  }
+  return results;
 }
 
 StackResult NativeStacks::State::stack(base::Tid tid) {
@@ -232,9 +256,9 @@ StackResult NativeStacks::stack(base::Tid tid) {
   return state_->stack(tid);
 }
 
-StackResult NativeStacks::stack(base::Tid tid, const model::SyscallLine& at,
-                                const std::function<bool()>& still_there) {
-  return state_->stack(tid, at, still_there);
+std::vector<StackResult> NativeStacks::stacks(std::span<const Blocked> threads,
+                                              const Standing& standing) {
+  return state_->stacks(threads, standing);
 }
 
 StackResult NativeStacks::stack_of_stopped(base::Tid tid,

@@ -3,7 +3,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "tracer/base/ids.h"
 #include "tracer/base/result.h"
@@ -36,10 +38,14 @@ class NativeStacks {
   NativeStacks& operator=(NativeStacks&&) noexcept;
   ~NativeStacks();
   StackResult stack(base::Tid tid);
-  // The same of a thread that stood at `at` when it was last looked at: `still_there` says, after
-  // its stack was copied, whether it has not moved since. If it has, it is looked at anew.
-  StackResult stack(base::Tid tid, const model::SyscallLine& at,
-                    const std::function<bool()>& still_there);
+  // The same of threads that stood at `at` when they were last looked at: `standing` says, after
+  // their stacks were copied, which of them have not moved since. Who has is looked at anew.
+  struct Blocked {
+    base::Tid tid;
+    const model::SyscallLine* at = nullptr;  // null: not known
+  };
+  using Standing = std::function<std::vector<char>(std::span<const base::Tid>)>;
+  std::vector<StackResult> stacks(std::span<const Blocked> threads, const Standing& standing);
   // Of a thread that the caller holds in a ptrace-stop, with the registers read there.
   StackResult stack_of_stopped(base::Tid tid, const kernel::StandingRegisters& registers);
   // What is mapped where has changed (execve(2), dlopen(3)): read it again before the next stack.

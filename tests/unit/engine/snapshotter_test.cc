@@ -112,7 +112,8 @@ TEST_F(SnapshotterTest, AWaitThatEndedBeforeItsStacksWereReadIsNone) {
   const KernelProbes probes;
   SnapshotOptions options;
   options.roots = {Pid{pid(1)}, Pid{pid(2)}};
-  Collection collection{procfs, clock, probes, options};
+  SampleBook book;
+  Collection collection{procfs, clock, probes, options, book};
   ASSERT_TRUE(collection.read_tree());
   collection.read_waits();
   add(2, 0, call(kRead, 0));  // moves on
