@@ -159,8 +159,8 @@ inline int wait_for(pid_t child, int flags = 0) {
   return status;
 }
 
-// After `seconds` SIGALRM runs `handler`; 0 means never, and that there is none. The interrupted call
-// is restarted, so the program goes on only if the handler removed what it waits for.
+// After `seconds` SIGALRM runs `handler`; 0 means never, and that there is none. The interrupted
+// call is restarted, so the program goes on only if the handler removed what it waits for.
 inline void arm_watchdog(double seconds, void (*handler)(int)) {
   if (seconds <= 0) return;
   struct sigaction action = {};

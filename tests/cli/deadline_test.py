@@ -219,6 +219,12 @@ class Deadline(Limits):
                                 "--close-orphans", "--", *command)
             self.assertEqual((result.returncode, result.stderr), (status, ""))
 
+    def test_what_is_cut_short_is_compared_with_nothing_and_says_so(self):
+        result = stucktrace("run", "-q", "--close-orphans", "--stuck-after", "100ms", "--grace",
+                            "100ms", "--assert", "execs <= 100", "--", "sh", "-c", "sleep 1000 &")
+        self.assertEqual(result.returncode, EXIT_FAILURE, result.stderr)
+        self.assertIn("compared with nothing", result.stderr)
+
     def test_also_when_what_it_left_behind_goes_on_till_then(self):
         code = TELL + "if os.fork() == 0:\n    tell('rest')\n    time.sleep(%s)\nos._exit(3)\n" % SLEEP
         result = self.run_until_deadline(["-q", "--grace", "5s"], self.program(code), ["rest"])

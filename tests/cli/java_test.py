@@ -75,7 +75,7 @@ class JavaLocks(Case):
                 return looks[-1].findings
 
             # A thread that just looks again whether its lock is free is not told of.
-            self.assertTrue(wait_until(found, 10))
+            self.assertTrue(wait_until(found))
             self.assertEqual(looks[-1].verdicts(), [("lock-cycle", certainty)])
             self.assertEqual(looks[-1].cycle(), ["one", "other"])
             self.assertEqual(looks[-1].result.returncode, EXIT_STUCK)

@@ -29,8 +29,8 @@ class Schema(Case):
 
     def test_reports_of_every_command(self):
         recording = self.path("r.rec")
-        run = stucktrace("run", "--json", "--stuck-after", "500ms", "-o", recording, "--", "python3",
-                         SEED, 200000, 6)
+        run = stucktrace("run", "--json", "--fail-on", "stuck", "--stuck-after", "500ms", "-o",
+                         recording, "--", "python3", SEED, 200000, 600)
         report = self.check(run.stdout)
         self.assertEqual(len(report["findings"]), 1)
         self.check(stucktrace("replay", "--json", recording).stdout)

@@ -224,6 +224,12 @@ int CommandRun::conclude(const engine::Outcome& outcome, const RunControl& contr
   }
   const int status = exit_status(outcome, control);
   if (status != kExitOk) return status;
+  if (launch_.golden != nullptr && !comparison) {
+    diagnostics_.line(
+        "stucktrace: the run is compared with nothing: what it left behind "
+        "had to be ended");
+    return kExitFailure;
+  }
   const bool unjudged = comparison && !comparison->failure.empty();
   if (!recorded || !written || unjudged) return kExitFailure;
   return comparison && !comparison->passed() ? static_cast<int>(kExitDiffers) : status;

@@ -58,6 +58,7 @@ Graph::Graph(const Samples& samples) : now_(&samples.now) {
     }
   }
   GraphView view{*now_,
+                 samples.single() ? nullptr : &samples.before,
                  [this](base::Pid pid) { return group_of(pid); },
                  [this](base::Tid tid) { return find(tid); },
                  {}};

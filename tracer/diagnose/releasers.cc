@@ -113,6 +113,16 @@ class Derivation {
     }
   }
 
+  // An end that nobody can see now was in somebody's hands before. If all holders were seen then,
+  // and still hold theirs, they have given it to nobody as far as they stood still meanwhile: a
+  // descriptor that is just on its way between others is no doubt.
+  bool all_known_before(const model::ResourceId& id, const Resource& held) const {
+    if (view_.before == nullptr) return false;
+    const auto found = view_.before->resources.find(id);
+    return found != view_.before->resources.end() && found->second.holders_complete &&
+           std::ranges::includes(held.holders, found->second.holders);
+  }
+
   // Adds the threads of everybody who holds `id` open for one of `mode`'s directions.
   void holders(const model::ResourceId& id, const Resource& held, FdMode mode,
                std::string_view end) {
@@ -132,7 +142,7 @@ class Derivation {
       add_process(holder.pid, id, fmt::format("holds {} (fd {})", end, holder.fd));
     }
     if (!any) opaque(fmt::format("nobody who holds {} can be seen", end));
-    if (!held.holders_complete) {
+    if (!held.holders_complete && !all_known_before(id, held)) {
       unknown(fmt::format("somebody else may hold {}: {}", end,
                           held.incomplete_because.empty() ? "not every process could be read"
                                                           : held.incomplete_because));

@@ -9,6 +9,7 @@ namespace stucktrace::diagnose {
 // What the derivation of releasers needs to know about everybody.
 struct GraphView {
   const model::Snapshot& now;
+  const model::Snapshot* before;  // null: there was no look before
   std::function<std::optional<GroupIndex>(base::Pid)> group_of;
   std::function<std::optional<NodeIndex>(base::Tid)> find;
   // Processes by address space, where it is known.

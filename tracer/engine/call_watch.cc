@@ -84,6 +84,12 @@ void CallWatch::look_at(base::Tid tid, Task& task, base::Instant now, std::vecto
     return;
   }
   if (task.told || now - task.since < options_.shortest) return;
+  // Held at the entry of a call that stops, which the tracer is about to tell.
+  const auto stat = procfs_.stat(task.pid, tid);
+  if (!stat || stat->state == 't') {
+    task.line.clear();
+    return;
+  }
   model::SyscallEnter enter;
   enter.call = task.call;
   enter.looked_up = true;

@@ -238,24 +238,37 @@ std::vector<base::Pid> HolderScan::mappers(std::uint64_t device, std::uint64_t i
   return {at->second.begin(), at->second.end()};
 }
 
-std::string why_not_everybody(const kernel::Procfs& procfs) {
-  // Everybody may see that process 1 exists, unless /proc hides it (hidepid, proc(5)).
-  if (!procfs.stat(base::Pid{1})) return "/proc hides the processes of other users (hidepid)";
-  // /proc shows the processes of a pid namespace and those below it (pid_namespaces(7)). The first
-  // of all has a number of its own, and the kernel's threads: the number cannot be asked for
-  // without permission for process 1, where /proc is not that of our own namespace.
+Shown who_is_shown(const kernel::Procfs& procfs) {
+  // Everybody may see that process 1 exists, unless /proc hides it.
+  if (!procfs.stat(base::Pid{1})) return Shown::kOwnUser;
+  // The first pid namespace has a number of its own, and the kernel's threads: the number cannot be
+  // asked for without permission for process 1, where /proc is not that of our own namespace.
   constexpr std::string_view kFirst = "pid:[4026531836]";  // PROC_PID_INIT_INO
   constexpr base::Pid kThreadMaker{2};                     // kthreadd
   const auto own = procfs.link("self/ns/pid");
-  if (own && *own == kFirst) return {};
+  if (own && *own == kFirst) return Shown::kEverybody;
   const auto maker = procfs.stat(kThreadMaker);
-  if (maker && (maker->flags & kKernelThread) != 0) return {};
-  return "processes outside of this pid namespace (container) cannot be seen";
+  const bool is_kernels = maker && (maker->flags & kKernelThread) != 0;
+  return is_kernels ? Shown::kEverybody : Shown::kOwnNamespace;
 }
 
-const std::string& HolderScan::why_not_everybody() const {
-  if (!why_not_everybody_) why_not_everybody_ = probes_.why_not_everybody(procfs_);
-  return *why_not_everybody_;
+Shown HolderScan::shown() const {
+  if (!shown_) shown_ = probes_.who_is_shown(procfs_);
+  return *shown_;
+}
+
+std::string HolderScan::unseen_holder(const std::vector<Holder>& holders) const {
+  if (shown() == Shown::kOwnUser) return "/proc hides the processes of other users (hidepid)";
+  if (shown() == Shown::kEverybody) return {};
+  for (const Holder& holder : holders) {
+    const auto stat = procfs_.stat(holder.pid);
+    if (stat && stat->parent != 0) continue;
+    return fmt::format(
+        "process {} comes from outside of this pid namespace (container), where "
+        "others may hold it as well",
+        holder.pid);
+  }
+  return {};
 }
 
 std::string HolderScan::unseen_end(const ResourceId& id, const kernel::SocketTable* sockets) {

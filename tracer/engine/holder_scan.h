@@ -25,8 +25,13 @@ namespace stucktrace::engine {
 // does not (clock_gettime(2)).
 base::Nanoseconds time_suspended();
 
-// Why there may be processes that /proc does not show; "" it shows all.
-std::string why_not_everybody(const kernel::Procfs& procfs);
+// Whose processes /proc shows.
+enum class Shown : std::uint8_t {
+  kEverybody,
+  kOwnUser,       // hidepid, proc(5)
+  kOwnNamespace,  // and those below it (pid_namespaces(7)): a container
+};
+Shown who_is_shown(const kernel::Procfs& procfs);
 
 // What is asked of the kernel beside /proc; replaced in tests over a made-up /proc.
 struct KernelProbes {
@@ -38,7 +43,7 @@ struct KernelProbes {
   std::function<base::Nanoseconds()> suspended = time_suspended;
   std::function<kernel::SocketLimits(base::Pid, base::Tid, int, const model::ResourceId&)>
       socket_limits = kernel::socket_limits;
-  std::function<std::string(const kernel::Procfs&)> why_not_everybody = engine::why_not_everybody;
+  std::function<Shown(const kernel::Procfs&)> who_is_shown = engine::who_is_shown;
   std::string cgroup_root = "/sys/fs/cgroup";
 };
 
@@ -58,8 +63,11 @@ class HolderScan {
   // False: mappers() does not know of every process.
   bool all_mappers_known() const { return !hidden_mappers_ && sees_everybody(); }
   // False where /proc does not show every process of the machine.
-  bool sees_everybody() const { return why_not_everybody().empty(); }
-  const std::string& why_not_everybody() const;
+  bool sees_everybody() const { return shown() == Shown::kEverybody; }
+  // Why somebody whom /proc does not show may be one more holder; "" nobody. Into a pid namespace
+  // an end comes with the process that enters it from outside, which is the first there, or has its
+  // parent outside.
+  std::string unseen_holder(const std::vector<model::Holder>& holders) const;
   // Where an end of it may be that is in nobody's descriptor table (unseen_ends.h); "" nowhere.
   // `sockets` spares looking at those that are no unix sockets; nullptr: not known.
   std::string unseen_end(const model::ResourceId& id, const kernel::SocketTable* sockets);
@@ -69,6 +77,7 @@ class HolderScan {
 
  private:
   using Located = TableEntry;
+  Shown shown() const;
   void scan();
   void scan_process(base::Pid pid);
   // False where the directory cannot be read.
@@ -87,7 +96,7 @@ class HolderScan {
   bool event_fds_done_ = false;
   bool maps_done_ = false;
   bool hidden_mappers_ = false;
-  mutable std::optional<std::string> why_not_everybody_;
+  mutable std::optional<Shown> shown_;
   std::optional<UnseenEnds> unseen_;
   std::unordered_map<std::uint64_t, std::vector<Located>> pipes_;
   std::unordered_map<std::uint64_t, std::vector<Located>> sockets_;

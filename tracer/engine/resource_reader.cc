@@ -188,9 +188,9 @@ void ResourceReader::fill_holders(Resource& resource) {
   if (!resource.holders_complete) {
     resource.incomplete_because = fmt::format("the descriptors of process {} could not be read",
                                               pid_list(scan_.unreadable()));
-  } else if (!scan_.sees_everybody()) {
+  } else if (std::string who = scan_.unseen_holder(resource.holders); !who.empty()) {
     resource.holders_complete = false;
-    resource.incomplete_because = scan_.why_not_everybody();
+    resource.incomplete_because = std::move(who);
   } else if (std::string where = scan_.unseen_end(resource.id, sockets_.table()); !where.empty()) {
     resource.holders_complete = false;
     resource.incomplete_because = std::move(where);

@@ -197,6 +197,25 @@ TEST(SelfHeldWriteEnd, ALoneReaderOfItsOwnPipe) {
   EXPECT_EQ(rules_of(diagnose_tree(tree)), "self-held-write-end/likely");
 }
 
+// Descriptors are always on their way between some processes of a machine.
+TEST(SelfHeldWriteEnd, WhatCannotBeSeenNowIsNobodysIfItWasNobodysBefore) {
+  SnapshotBuilder tree;
+  tree.process(10, "reader").pipe(1, 0, FdMode::kRead).pipe(1, 4, FdMode::kWrite);
+  tree.thread(10).reads_pipe(1, 0).since(3s);
+  SnapshotBuilder later = tree;
+  later.incomplete(1, "1 descriptor sent to a socket may be one of it");
+  const model::Snapshot now = later.samples().now;
+  const auto seen = [&](const SnapshotBuilder& before) {
+    return rules_of(diagnose(before.samples().before, now, nullptr, {}));
+  };
+  EXPECT_EQ(seen(tree), "self-held-write-end/proven");
+  EXPECT_EQ(seen(later), "self-held-write-end/likely");
+  // Somebody had it then, and may have given it away.
+  SnapshotBuilder shared = tree;
+  shared.process(20, "other").pipe(1, 6, FdMode::kWrite);
+  EXPECT_EQ(seen(shared), "self-held-write-end/likely");
+}
+
 TEST(SelfHeldWriteEnd, WorkInAnIoUringMayWrite) {
   SnapshotBuilder tree;
   tree.process(10, "app")

@@ -53,7 +53,7 @@ class SnapshotterTest : public testing::Test {
       return shared_ == std::pair{a.value(), b.value()};
     };
     probes.same_fd_table = [](Tid, Tid) -> base::Result<bool> { return true; };
-    probes.why_not_everybody = [this](const kernel::Procfs&) { return hidden_; };
+    probes.who_is_shown = [this](const kernel::Procfs&) { return shown_; };
     Snapshotter snapshotter{kernel::Procfs{proc_.root()}, std::make_shared<StepClock>(step),
                             probes};
     SnapshotOptions options;
@@ -69,7 +69,7 @@ class SnapshotterTest : public testing::Test {
 
   test::FakeProc proc_;
   std::pair<int, int> shared_{0, 0};
-  std::string hidden_;
+  Shown shown_ = Shown::kEverybody;
 };
 
 constexpr long kRead = 0, kPause = 34;
@@ -177,11 +177,26 @@ TEST_F(SnapshotterTest, WhoHoldsTheOtherEndIsTakenIn) {
 TEST_F(SnapshotterTest, WhereOthersAreHiddenTheHoldersAreNotAll) {
   add(1, 0, call(kRead, 3));
   proc_.add_fd(pid(1), pid(1), 3, "pipe:[77]", O_RDONLY);
-  hidden_ = "/proc hides some";
+  shown_ = Shown::kOwnUser;
   const auto snapshot = *take({1});
   const auto& pipe = snapshot->resources.at({model::ResourceKind::kPipe, 0, 77, 0});
   EXPECT_FALSE(pipe.holders_complete);
-  EXPECT_EQ(pipe.incomplete_because, hidden_);
+  EXPECT_NE(pipe.incomplete_because.find("hidepid"), std::string::npos);
+}
+
+TEST_F(SnapshotterTest, InANamespaceWhatWasBroughtFromOutsideMayBeHeldThere) {
+  shown_ = Shown::kOwnNamespace;
+  add(1, 0, call(kPause, 0));
+  add(2, 1, call(kRead, 3));
+  proc_.add_fd(pid(2), pid(2), 3, "pipe:[77]", O_RDONLY);
+  const model::ResourceId id{model::ResourceKind::kPipe, 0, 77, 0};
+  EXPECT_TRUE((*take({1}))->resources.at(id).holders_complete) << "made inside";
+  proc_.add({.pid = pid(3), .tid = pid(3), .parent = 0});
+  proc_.add_fd(pid(3), pid(3), 1, "pipe:[77]", O_WRONLY);
+  const auto snapshot = *take({1});
+  EXPECT_FALSE(snapshot->resources.at(id).holders_complete);
+  EXPECT_NE(snapshot->resources.at(id).incomplete_because.find("outside of this pid namespace"),
+            std::string::npos);
 }
 
 TEST_F(SnapshotterTest, EndsThatAreInNoTableMakeTheHoldersIncomplete) {
@@ -219,22 +234,22 @@ TEST_F(SnapshotterTest, EndsThatAreInNoTableMakeTheHoldersIncomplete) {
                         pid(2)));
 }
 
-TEST(WhyNotEverybody, ANamespaceShowsItsOwnProcesses) {
+TEST(WhoIsShown, ANamespaceShowsItsOwnProcesses) {
   const test::FakeProc proc;
   const kernel::Procfs procfs{proc.root()};
-  EXPECT_NE(why_not_everybody(procfs).find("hidepid"), std::string::npos);
+  EXPECT_EQ(who_is_shown(procfs), Shown::kOwnUser);
   proc.add({.pid = 1, .tid = 1});
   proc.link("self/ns/pid", "pid:[4026532001]");
-  EXPECT_NE(why_not_everybody(procfs).find("outside of this pid namespace"), std::string::npos);
+  EXPECT_EQ(who_is_shown(procfs), Shown::kOwnNamespace);
   proc.add({.pid = 2, .tid = 2});
-  EXPECT_NE(why_not_everybody(procfs), "") << "an ordinary process";
+  EXPECT_EQ(who_is_shown(procfs), Shown::kOwnNamespace) << "an ordinary process";
   // The /proc of the first namespace, seen from within another one.
   proc.add({.pid = 2, .tid = 2, .comm = "kthreadd", .flags = 0x00200000});
-  EXPECT_EQ(why_not_everybody(procfs), "");
+  EXPECT_EQ(who_is_shown(procfs), Shown::kEverybody);
   const test::FakeProc first;
   first.add({.pid = 1, .tid = 1});
   first.link("self/ns/pid", "pid:[4026531836]");
-  EXPECT_EQ(why_not_everybody(kernel::Procfs{first.root()}), "");
+  EXPECT_EQ(who_is_shown(kernel::Procfs{first.root()}), Shown::kEverybody);
 }
 
 TEST_F(SnapshotterTest, AnAddressSpaceSharedWithTheParent) {

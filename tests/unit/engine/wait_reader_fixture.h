@@ -42,7 +42,7 @@ class WaitReaderTest : public testing::Test {
       return same_file_ == std::array{a.value(), fd_a, b.value(), fd_b};
     };
     probes_.same_fd_table = [](base::Tid, base::Tid) -> base::Result<bool> { return true; };
-    probes_.why_not_everybody = [](const kernel::Procfs&) { return std::string{}; };
+    probes_.who_is_shown = [](const kernel::Procfs&) { return Shown::kEverybody; };
     probes_.socket_limits = [this](base::Pid, base::Tid, int, const model::ResourceId&) {
       return socket_limits_;
     };

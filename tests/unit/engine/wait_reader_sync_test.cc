@@ -96,7 +96,7 @@ TEST_F(WaitFutexTest, TheOwnerOfASharedMutexIsOfAnySharerInTheSameNamespace) {
   EXPECT_EQ(futex(FUTEX_WAIT, 2).owner, Tid{555});
   EXPECT_FALSE(futex(FUTEX_WAIT, 2).owner_alive);
   // One that cannot be seen may be the owner, and so may the thread of that number elsewhere.
-  probes_.why_not_everybody = [](const kernel::Procfs&) { return std::string{"hidden"}; };
+  probes_.who_is_shown = [](const kernel::Procfs&) { return Shown::kOwnUser; };
   EXPECT_FALSE(futex(FUTEX_WAIT, 2).owner);
   mutex(2, 42, 1, kShared);
   EXPECT_EQ(futex(FUTEX_WAIT, 2).owner, Tid{42});
