@@ -52,7 +52,7 @@ TEST_F(SnapshotTest, APathOfASocketMeansTheFileAndNotTheName) {
     if (::chdir(here.file(".").c_str()) != 0) return;
     for (int i = 0; i < 3; ++i) {
       const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
-      ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+      static_cast<void>(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address));
     }
   }};
   const auto snapshot = take_waiting(client.pid(), WaitKind::kConnect);
