@@ -16,8 +16,10 @@ void StallWatch::observe(const model::Event& event) {
     if (row != nullptr && row->has(syscalls::Trait::kMayBlock)) {
       blocked_since_[event.tid] = base::Instant{event.at.since_boot - enter->age};
     }
-  } else if (std::holds_alternative<model::SyscallExit>(event.data) ||
-             std::holds_alternative<model::TaskExit>(event.data)) {
+  } else if (std::holds_alternative<model::SyscallExit>(event.data)) {
+    const auto blocked = blocked_since_.find(event.tid);
+    if (blocked != blocked_since_.end()) blocked->second.reset();
+  } else if (std::holds_alternative<model::TaskExit>(event.data)) {
     blocked_since_.erase(event.tid);
   }
 }
@@ -27,11 +29,11 @@ bool StallWatch::due(base::Instant now) {
   std::uint64_t picture = 0;
   bool stalled = false;
   for (const auto& [tid, since] : blocked_since_) {
-    if (now - since < stuck_after_) continue;
+    if (!since || now - *since < stuck_after_) continue;
     stalled = true;
     // Order-free: the map has no order worth keeping.
     picture += static_cast<std::uint64_t>(tid.value()) * 0x9e3779b97f4a7c15ULL ^
-               static_cast<std::uint64_t>(since.since_boot.count());
+               static_cast<std::uint64_t>(since->since_boot.count());
   }
   if (picture != picture_) interval_ = stuck_after_;
   const base::Nanoseconds wait =

@@ -23,7 +23,8 @@ class StallWatch {
  private:
   base::Nanoseconds stuck_after_;
   base::Nanoseconds interval_;
-  std::unordered_map<base::Tid, base::Instant> blocked_since_;
+  // Not blocked: nullopt. A place stays till the task ends, since the next call wants it again.
+  std::unordered_map<base::Tid, std::optional<base::Instant>> blocked_since_;
   std::optional<base::Instant> last_look_;
   std::optional<base::Instant> first_event_;
   std::uint64_t picture_ = 0;  // of the blocked calls at the last look

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "syscalls/io.h"
 #include "tracer/diagnose/rule.h"
@@ -159,7 +160,7 @@ std::string FindingTracker::actor(base::Tid tid) const {
 void FindingTracker::observe(const model::Event& event) {
   tasks_.observe(event);
   if (std::holds_alternative<model::SyscallEnter>(event.data)) {
-    open_[event.tid] = {event.at};
+    open_[event.tid] = event.at;
   } else if (const auto* exit = std::get_if<model::SyscallExit>(&event.data)) {
     // A look tells neither how nor when exactly: samples say whether the stall is over.
     if (exit->looked_up) {
@@ -177,8 +178,8 @@ void FindingTracker::observe(const model::Event& event) {
 
 void FindingTracker::on_exit(const model::Event& event, const model::SyscallExit& exit) {
   const auto open = open_.find(event.tid);
-  const base::Instant start = open == open_.end() ? event.at : open->second.start;
-  if (open != open_.end()) open_.erase(open);
+  const base::Instant start =
+      open == open_.end() ? event.at : std::exchange(open->second, std::nullopt).value_or(event.at);
   if (records_.empty()) return;
   on_read(event, exit, start);
   if (ends_nothing(exit)) return;

@@ -30,9 +30,6 @@ class FindingTracker {
   std::vector<std::size_t> take_new();
 
  private:
-  struct OpenCall {
-    base::Instant start;
-  };
   void resolve(model::FindingRecord& record, base::Instant at, std::string by);
   void on_exit(const model::Event& event, const model::SyscallExit& exit);
   void on_read(const model::Event& event, const model::SyscallExit& exit, base::Instant start);
@@ -46,7 +43,8 @@ class FindingTracker {
   std::vector<model::FindingRecord> records_;
   std::size_t taken_ = 0;
   std::map<model::ResourceId, Reader> readers_;
-  std::unordered_map<base::Tid, OpenCall> open_;
+  // When the call a thread is in began; nullopt between calls. The place stays for the next one.
+  std::unordered_map<base::Tid, std::optional<base::Instant>> open_;
   model::FdTracker fds_;
   model::TaskTree tasks_;
 };

@@ -21,10 +21,8 @@ bool can_be_shared(const model::FdEntry& entry) {
 }
 
 // Loops are made of calls that end quickly; payloads are of no use to them.
-model::Call without_payload(model::Call call) {
-  const std::optional<int> fd = syscalls::io_fd(call.raw);
-  if (fd && syscalls::is_write_like(call.sys())) call.memory.clear();
-  return call;
+void drop_payload(model::Call& call) {
+  if (syscalls::is_write_like(call.sys()) && syscalls::io_fd(call.raw)) call.memory.clear();
 }
 
 }  // namespace
@@ -66,15 +64,17 @@ void History::observe(const model::Event& event) {
     }
   }
   // A write is judged by the descriptors as they are when it returns: pair first, then follow.
-  std::optional<model::Call> call = calls_.observe(event);
-  if (call) completed(*call);
+  model::Call* call = calls_.observe(event);
+  if (call != nullptr) completed(*call);
   fds_.observe(event);
   if (std::holds_alternative<model::TaskExit>(event.data)) {
     loops_.erase(event.tid);
     if (event.tid == base::main_thread(event.pid)) detectors_.erase(event.pid);
     return;
   }
-  if (call) loops_[call->tid].add(without_payload(std::move(*call)));
+  if (call == nullptr) return;
+  drop_payload(*call);
+  loops_[call->tid].add(std::move(*call));
 }
 
 void History::note_maker(const model::ResourceId& resource, base::Pid pid) {

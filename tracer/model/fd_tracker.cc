@@ -255,8 +255,18 @@ void FdTracker::returned(const Event& event, const SyscallExit& exit) {
   }
 }
 
+bool FdTracker::may_change(const Event& event) const {
+  if (const auto* enter = std::get_if<SyscallEnter>(&event.data)) return !enter->fds.empty();
+  const auto* exit = std::get_if<SyscallExit>(&event.data);
+  if (exit == nullptr || !exit->made_fds.empty()) return true;
+  const syscalls::SyscallRow* row = syscalls::find_row(exit->call.abi, exit->call.number);
+  return row != nullptr && (row->has(syscalls::Trait::kPlumbsFds) || row->id == Sys::unshare ||
+                            row->id == Sys::ioctl || row->id == Sys::fcntl);
+}
+
 void FdTracker::observe(const Event& event) {
-  if (!event.tid) return;
+  if (!event.tid || !may_change(event)) return;
+  ++version_;
   if (const auto* enter = std::get_if<SyscallEnter>(&event.data)) {
     if (enter->fds.empty()) return;
     Table& table = writable(event.pid);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <unordered_map>
@@ -17,6 +18,8 @@ namespace stucktrace::model {
 class FdTracker {
  public:
   void observe(const Event& event);
+  // Grows whenever anything may have changed.
+  std::uint64_t version() const { return version_; }
 
   const FdEntry* find(base::Pid pid, int fd) const;
   // By number; empty for a process never seen.
@@ -38,9 +41,11 @@ class FdTracker {
   void seen(const Event& event, const TaskSeen& seen);
   void made(const Event& event, const NewTask& made);
   void executed(const Event& event, const Exec& exec);
+  bool may_change(const Event& event) const;
   void returned(const Event& event, const SyscallExit& exit);
   void duplicate(base::Pid pid, int from, int to, bool close_on_exec);
 
+  std::uint64_t version_ = 0;
   std::unordered_map<base::Pid, std::shared_ptr<Table>> tables_;
   std::unordered_map<base::Pid, std::unordered_set<base::Tid>> threads_;  // live, as far as seen
   // Processes whose table is known from a TaskSeen that no NewTask preceded.

@@ -94,6 +94,38 @@ bool same_outcome(const Call& a, const Call& b) {
   return sign(a.result->value) == sign(b.result->value);
 }
 
+// The beginnings of two paths; what could not be read, or is longer, decides nothing.
+bool other_path(const Call& a, const Call& b, std::size_t index) {
+  std::array<std::byte, 64> one;
+  std::array<std::byte, 64> two;
+  const std::size_t count = std::min(a.memory.read(base::RemoteAddr{a.raw.args[index]}, one),
+                                     b.memory.read(base::RemoteAddr{b.raw.args[index]}, two));
+  for (std::size_t i = 0; i < count; ++i) {
+    if (one[i] != two[i]) return true;
+    if (one[i] == std::byte{0}) return false;
+  }
+  return false;
+}
+
+// Descriptors and paths, which tell most calls apart without decoding them.
+bool differ_at_a_glance(const syscalls::SyscallRow& row, const Call& a, const Call& b) {
+  for (std::size_t i = 0; i < row.arg_count; ++i) {
+    switch (row.args[i].kind) {
+      case syscalls::ArgKind::kFd:
+      case syscalls::ArgKind::kDirfd:
+        if (static_cast<std::uint32_t>(a.raw.args[i]) != static_cast<std::uint32_t>(b.raw.args[i]))
+          return true;
+        break;
+      case syscalls::ArgKind::kPath:
+        if (other_path(a, b, i)) return true;
+        break;
+      default:
+        break;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 bool same_stack(const StackSeen& a, const StackSeen& b) {
@@ -112,6 +144,7 @@ bool same_step(const Call& a, const Call& b) {
   if (row != nullptr && row->has(syscalls::Trait::kMakesTask)) return false;
   if (a.raw.args == b.raw.args && same_memory(a.memory, b.memory)) return true;
   if (row == nullptr) return a.raw.args == b.raw.args;
+  if (differ_at_a_glance(*row, a, b)) return false;
   const auto one = syscalls::decode(a.raw, a.result, a.memory);
   const auto two = syscalls::decode(b.raw, b.result, b.memory);
   return std::ranges::equal(one.args, two.args,
@@ -130,7 +163,7 @@ void LoopFolder::Window::grow() {
   first_ = 0;
 }
 
-void LoopFolder::Window::push_back(Call call) {
+void LoopFolder::Window::push_back(Call&& call) {
   if (count_ == ring_.size()) grow();
   Held& held = (*this)[count_];
   held.call = std::move(call);
@@ -197,9 +230,15 @@ bool LoopFolder::start_loop(std::vector<Item>& out) {
 }
 
 // The call is the next step of the running loop.
-void LoopFolder::turn(Call call) {
+void LoopFolder::turn(Call&& call) {
   Loop& loop = *loop_;
   if (loop.turns == 0 && position_ == 0) loop.start = call.start;
+  if (loop.body.size() == 1) {
+    loop.end = end_of(call);
+    ++loop.turns;
+    loop.body.front() = std::move(call);
+    return;
+  }
   pending_.push_back(std::move(call));
   if (++position_ < loop.body.size()) return;
   loop.end = end_of(pending_.back().call);
@@ -210,7 +249,7 @@ void LoopFolder::turn(Call call) {
   pending_.clear();
 }
 
-void LoopFolder::take(Call call, std::vector<Item>& out) {
+void LoopFolder::take(Call&& call, std::vector<Item>& out) {
   pending_.push_back(std::move(call));
   if (start_loop(out)) return;
   while (pending_.size() >= kMaxBody * kMinTurns) {
@@ -221,7 +260,7 @@ void LoopFolder::take(Call call, std::vector<Item>& out) {
   }
 }
 
-std::vector<LoopFolder::Item> LoopFolder::add(Call call) {
+std::vector<LoopFolder::Item> LoopFolder::add(Call&& call) {
   std::vector<Item> out;
   if (loop_) {
     if (same_step(loop_->body[position_], call)) {

@@ -6,88 +6,100 @@
 namespace stucktrace::model {
 namespace {
 
-Call begin(const Event& event, const syscalls::RawCall& raw) {
-  Call call;
+// In place of whatever call was there: an ordinary call costs no copy of a whole one.
+void begin(Call& call, const Event& event, const syscalls::RawCall& raw) {
   call.pid = event.pid;
   call.tid = event.tid;
   call.first_sequence = event.sequence;
   call.start = event.at;
+  call.end.reset();
+  call.open_at_attach = false;
+  call.looked_up = false;
   call.raw = raw;
-  return call;
+  call.result.reset();
+  call.memory.clear();
+  call.made_fds.clear();
+  call.spent.reset();
+  call.stack.reset();
 }
 
 }  // namespace
 
-std::optional<Call> CallPairer::take(base::Tid tid) {
+Call* CallPairer::take(base::Tid tid) {
   const auto at = slots_.find(tid);
-  if (at == slots_.end() || !at->second.open) return std::nullopt;
+  if (at == slots_.end() || !at->second.open) return nullptr;
   at->second.open = false;
-  return std::move(at->second.call);
+  return &at->second.call;
 }
 
-std::optional<Call> CallPairer::put(Call call) {
-  Slot& slot = slots_[call.tid];
-  std::optional<Call> before;
-  if (slot.open) before = std::move(slot.call);
-  slot.call = std::move(call);
-  slot.open = true;
-  return before;
+Call* CallPairer::keep(Call&& call) {
+  kept_ = std::move(call);
+  return &kept_;
 }
 
-std::optional<Call> CallPairer::observe(const Event& event) {
+Call* CallPairer::observe(const Event& event) {
   if (const auto* enter = std::get_if<SyscallEnter>(&event.data)) {
-    Call call = begin(event, enter->call);
+    Slot& slot = slots_[event.tid];
+    // A call still open here lost its exit; it goes out without an end. One that only looks see has
+    // ended by now: the look that would have told comes too late.
+    Call* lost = slot.open ? keep(std::move(slot.call)) : nullptr;
+    if (lost != nullptr && lost->looked_up) lost->end = event.at;
+    Call& call = slot.call;
+    begin(call, event, enter->call);
     call.start = base::Instant{event.at.since_boot - enter->age};
     call.open_at_attach = enter->open_at_attach;
     call.looked_up = enter->looked_up;
     call.memory = enter->memory;
-    // A call still open here lost its exit; it goes out without an end. One that only looks see has
-    // ended by now: the look that would have told comes too late.
-    std::optional<Call> lost = put(std::move(call));
-    if (lost && lost->looked_up) lost->end = event.at;
+    slot.open = true;
     return lost;
   }
   if (const auto* exit = std::get_if<SyscallExit>(&event.data)) {
-    std::optional<Call> call = take(event.tid);
-    if (!call || call->raw.number != exit->call.number) call = begin(event, exit->call);
-    call->end = event.at;
-    if (!exit->looked_up) call->result = exit->result;
-    call->made_fds = exit->made_fds;
-    call->spent = exit->spent;
-    call->memory.append(exit->memory);
-    return call;
+    Slot& slot = slots_[event.tid];
+    Call& call = slot.call;
+    const bool known = std::exchange(slot.open, false) && call.raw.number == exit->call.number;
+    if (!known) begin(call, event, exit->call);
+    call.end = event.at;
+    if (!exit->looked_up) call.result = exit->result;
+    call.made_fds = exit->made_fds;
+    call.spent = exit->spent;
+    call.memory.append(exit->memory);
+    return &call;
   }
   if (const auto* seen = std::get_if<StackSeen>(&event.data)) {
     const auto at = slots_.find(event.tid);
-    if (at == slots_.end() || !at->second.open) return std::nullopt;
+    if (at == slots_.end() || !at->second.open) return nullptr;
     // One taken later in the same call shows the same, or why it could not be taken.
     std::shared_ptr<const StackSeen>& stack = at->second.call.stack;
     const bool empty = !stack || (stack->frames.empty() && stack->python.empty());
     if (empty) stack = std::make_shared<const StackSeen>(*seen);
-    return std::nullopt;
+    return nullptr;
   }
   if (const auto* exec = std::get_if<Exec>(&event.data)) {
     std::erase_if(slots_, [&](const auto& item) {
       return item.second.call.pid == event.pid && item.first != event.tid &&
              item.first != exec->former_tid;
     });
-    if (!exec->former_tid || exec->former_tid == event.tid) return std::nullopt;
+    if (!exec->former_tid || exec->former_tid == event.tid) return nullptr;
     // The caller's execve goes on under the leader's tid; whatever the leader was in ended with it.
-    std::optional<Call> leader = take(event.tid);
-    if (std::optional<Call> caller = take(exec->former_tid)) {
-      caller->tid = event.tid;
-      put(std::move(*caller));
+    Call* leader = take(event.tid);
+    if (leader != nullptr) leader = keep(std::move(*leader));
+    if (Call* caller = take(exec->former_tid)) {
+      Slot& slot = slots_[event.tid];
+      slot.call = std::move(*caller);
+      slot.call.tid = event.tid;
+      slot.open = true;
     }
     slots_.erase(exec->former_tid);
     return leader;
   }
   if (const auto* exit = std::get_if<TaskExit>(&event.data)) {
-    std::optional<Call> last = take(event.tid);
-    if (last && last->looked_up && !exit->signaled) last->end = event.at;
+    Call* last = take(event.tid);
+    if (last != nullptr) last = keep(std::move(*last));
+    if (last != nullptr && last->looked_up && !exit->signaled) last->end = event.at;
     slots_.erase(event.tid);
     return last;
   }
-  return std::nullopt;
+  return nullptr;
 }
 
 const Call* CallPairer::open_call(base::Tid tid) const {

@@ -37,8 +37,9 @@ struct Call {
 // by close() at the end of the trace.
 class CallPairer {
  public:
-  // The call this event completes, if any.
-  std::optional<Call> observe(const Event& event);
+  // The call this event completes, null if none. It may be moved from; the next event takes its
+  // place.
+  Call* observe(const Event& event);
   // The call the task is in now; nullptr if it runs user code.
   const Call* open_call(base::Tid tid) const;
   // All open calls, by tid ascending.
@@ -52,11 +53,12 @@ class CallPairer {
     Call call;
     bool open = false;
   };
-  std::optional<Call> take(base::Tid tid);
-  // The call that was open there, if any.
-  std::optional<Call> put(Call call);
+  // What was open there is open no more; null: nothing was.
+  Call* take(base::Tid tid);
+  Call* keep(Call&& call);
 
   std::unordered_map<base::Tid, Slot> slots_;
+  Call kept_;  // one that is handed out and whose slot is gone, or another's
 };
 
 // A run of equal short steps of one thread: `wait4(P2, WNOHANG)=0, select 50 ms ×97, 4.85 s`.
@@ -80,7 +82,7 @@ class LoopFolder {
     std::optional<Loop> loop;
   };
   // Items that are final now; a call may be held back while it may still be part of a loop.
-  std::vector<Item> add(Call call);
+  std::vector<Item> add(Call&& call);
   // Everything held back.
   std::vector<Item> flush();
   // The loop the thread is in right now (already kMinTurns turns), if any.
@@ -118,7 +120,7 @@ class LoopFolder {
     Held& front() { return (*this)[0]; }
     Held& back() { return (*this)[count_ - 1]; }
     const Held& back() const { return (*this)[count_ - 1]; }
-    void push_back(Call call);
+    void push_back(Call&& call);
     void pop_front(std::size_t how_many = 1);
     void clear() { pop_front(count_); }
 
@@ -128,8 +130,8 @@ class LoopFolder {
     std::size_t first_ = 0;
     std::size_t count_ = 0;
   };
-  void take(Call call, std::vector<Item>& out);
-  void turn(Call call);
+  void take(Call&& call, std::vector<Item>& out);
+  void turn(Call&& call);
   bool start_loop(std::vector<Item>& out);
   void end_loop(std::vector<Item>& out);
 

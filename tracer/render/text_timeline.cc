@@ -69,7 +69,7 @@ void TextTimeline::Impl::on_event(const Event& event) {
     }
   }
   // While the descriptors are still what the call worked on.
-  if (std::optional<Call> call = pairer_.observe(event)) take(std::move(*call));
+  if (Call* call = pairer_.observe(event)) take(std::move(*call));
   if (std::holds_alternative<model::TaskExit>(event.data)) last_words(event);
   fds_.observe(event);
   lifeline(event);

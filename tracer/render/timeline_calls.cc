@@ -167,18 +167,43 @@ std::string TextTimeline::Impl::duration_mark(const Call& call) const {
 }
 
 std::string TextTimeline::Impl::text_of(const Thread& thread, const Call& call) const {
-  const auto names = thread.names.find(call.first_sequence);
-  return words_.call(call, names == thread.names.end() ? FdNames{} : names->second);
+  const FdNames* names = names_of(thread, call);
+  return words_.call(call, names == nullptr ? FdNames{} : *names);
+}
+
+const FdNames* TextTimeline::Impl::names_of(const Thread& thread, const Call& call) {
+  const auto at = std::ranges::find(thread.names, call.first_sequence, &Thread::Names::call);
+  return at == thread.names.end() ? nullptr : at->names.get();
+}
+
+// nullopt: on more than a descriptor, which is rare enough to be named anew each time.
+std::optional<TextTimeline::Impl::NamedBy> TextTimeline::Impl::named_by(const Call& call) const {
+  const Sys id = call.sys();
+  const auto fd = syscalls::io_fd(call.raw);
+  if (!fd || (syscalls::is_read_like(id) && syscalls::is_write_like(id))) return std::nullopt;
+  return NamedBy{fds_.version(), call.raw.abi, call.raw.number, *fd};
 }
 
 void TextTimeline::Impl::keep_names(Thread& thread, const Call& call) {
-  if (thread.names.contains(call.first_sequence)) return;
-  FdNames names = words_.names_of(call);
-  if (names.empty()) return;
+  if (thread.open_call == call.first_sequence) return;
+  if (!call.end) thread.open_call = call.first_sequence;
+  Thread::Names kept{call.first_sequence, named_by(call), nullptr};
+  // The calls of a loop are named once.
+  const std::size_t count = thread.names.size();
+  for (std::size_t back = 1; kept.by && back <= std::min(count, LoopFolder::kMaxBody); ++back) {
+    const Thread::Names& before = thread.names[(thread.next_name + count - back) % count];
+    if (before.by == kept.by) kept.names = before.names;
+  }
+  if (!kept.names) kept.names = std::make_shared<const FdNames>(words_.names_of(call));
+  if (kept.names->empty()) return;
   // More than a folder holds back, and the open call.
   constexpr std::size_t kMost = 2 * LoopFolder::kMaxBody * LoopFolder::kMinTurns;
-  if (thread.names.size() >= kMost) thread.names.erase(thread.names.begin());
-  thread.names[call.first_sequence] = std::move(names);
+  if (thread.names.size() < kMost) {
+    thread.names.push_back(std::move(kept));
+    return;
+  }
+  thread.names[thread.next_name] = std::move(kept);
+  thread.next_name = (thread.next_name + 1) % kMost;
 }
 
 void TextTimeline::Impl::emit_call(Thread& thread, const Call& call) {
@@ -266,7 +291,7 @@ void TextTimeline::Impl::entered(const Event& event, const model::SyscallEnter& 
   schedule(event.tid, at->second);
 }
 
-void TextTimeline::Impl::take(Call call) {
+void TextTimeline::Impl::take(Call&& call) {
   spoken(call);
   channel(call);
   if (!loops(call) && !shown(call)) return;

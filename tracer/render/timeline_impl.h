@@ -51,12 +51,27 @@ class TextTimeline::Impl {
   void close();
 
  private:
+  // What the names of a call's one descriptor depend on.
+  struct NamedBy {
+    std::uint64_t descriptors = 0;  // model::FdTracker::version()
+    syscalls::Abi abi{};
+    std::int64_t number = 0;
+    int fd = 0;
+    bool operator==(const NamedBy&) const = default;
+  };
   struct Thread {
     model::LoopFolder folder;
     std::optional<base::Instant> due;  // its entry in due_
     // What the descriptors of a call were while it ran, by the call's first sequence number: the
     // other side may be gone, or the numbers stand for something else, when the line is written.
-    std::map<std::uint64_t, FdNames> names;
+    struct Names {
+      std::uint64_t call = 0;
+      std::optional<NamedBy> by;  // nullopt: of more than that
+      std::shared_ptr<const FdNames> names;
+    };
+    std::vector<Names> names;     // a ring of the newest
+    std::size_t next_name = 0;    // where the next one goes
+    std::uint64_t open_call = 0;  // the call that was named while it was open
     // The last stack that was written, and the time that stands beside it.
     std::shared_ptr<const model::StackSeen> stack;
     base::Instant stack_at;
@@ -75,7 +90,7 @@ class TextTimeline::Impl {
   void ended(const model::Event& event, const model::TaskExit& exit);
   void signalled(const model::Event& event, const model::SignalStop& stop);
   void entered(const model::Event& event, const model::SyscallEnter& enter);
-  void take(model::Call call);
+  void take(model::Call&& call);
   void last_words(const model::Event& event);
   bool loops(const model::Call& call) const;
   bool shown(const model::Call& call) const;
@@ -93,7 +108,9 @@ class TextTimeline::Impl {
   std::string seconds(base::Instant at) const;
   std::size_t seconds_width() const { return story() ? 9 : 12; }
   std::string text_of(const Thread& thread, const model::Call& call) const;
+  static const FdNames* names_of(const Thread& thread, const model::Call& call);
   void keep_names(Thread& thread, const model::Call& call);
+  std::optional<NamedBy> named_by(const model::Call& call) const;
   void schedule(base::Tid tid, Thread& thread);
   void remember_names(const model::Event& event);
 

@@ -51,6 +51,28 @@ Fds holders(const FdTracker& tracker, FdMode mode) {
   return found;
 }
 
+TEST(FdTracker, ItsVersionGrowsWithEveryChange) {
+  FdTracker tracker;
+  const auto changes = [&tracker](const EventScript& script) {
+    const std::uint64_t before = tracker.version();
+    for (const Event& event : script.events()) tracker.observe(event);
+    return tracker.version() != before;
+  };
+  EXPECT_TRUE(changes(pipe_owner()));
+  EXPECT_FALSE(changes(EventScript{}.call(1, 2, 10, 10, "read", {3, 0, 1}, 1)));
+  EXPECT_FALSE(changes(EventScript{}.call(1, 2, 10, 10, "write", {4, 0, 1}, -EPIPE)));
+  EXPECT_FALSE(changes(EventScript{}.call(1, 2, 10, 10, "getpid", {}, 10)));
+  EXPECT_TRUE(changes(EventScript{}.call(3, 4, 10, 10, "dup", {3}, 5)));
+  EXPECT_TRUE(changes(EventScript{}.call(3, 4, 10, 10, "fcntl", {3, F_SETFL, O_NONBLOCK}, 0)));
+  EXPECT_TRUE(changes(EventScript{}.call(3, 4, 10, 10, "ioctl", {3, 0x5451, 0}, 0)));
+  EXPECT_TRUE(
+      changes(EventScript{}.call(3, 4, 10, 10, "recvmsg", {3, 0, 0}, 1, {}, {read_end(8)})));
+  EXPECT_TRUE(changes(EventScript{}.call(3, 4, 10, 10, "unshare", {CLONE_FILES}, 0)));
+  EXPECT_TRUE(changes(EventScript{}.call(3, 4, 10, 10, "close", {3}, 0)));
+  EXPECT_TRUE(changes(EventScript{}.made(5, 10, 10, 20, NewTaskKind::kFork)));
+  EXPECT_TRUE(changes(EventScript{}.add(6, 20, 20, TaskExit{})));
+}
+
 TEST(FdTracker, SeesTablesOfTasksSeen) {
   const FdTracker tracker = after(pipe_owner());
   EXPECT_EQ(tracker.find(Pid{10}, 3)->resource, kPipe);

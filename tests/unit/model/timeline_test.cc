@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <span>
+#include <string>
 
 #include "tests/support/event_script.h"
 
@@ -16,7 +18,7 @@ using test::EventScript;
 std::vector<Call> completed(CallPairer& pairer, const EventScript& script) {
   std::vector<Call> calls;
   for (const Event& event : script.events()) {
-    if (std::optional<Call> call = pairer.observe(event)) calls.push_back(std::move(*call));
+    if (Call* call = pairer.observe(event)) calls.push_back(std::move(*call));
   }
   return calls;
 }
@@ -110,6 +112,27 @@ TEST(CallPairer, NothingOfAFinishedCallStays) {
   EXPECT_TRUE(pairer.close().empty());
 }
 
+TEST(CallPairer, AFinishedCallStaysUntilTheNextEvent) {
+  CallPairer pairer;
+  const auto events = EventScript{}
+                          .enter(1, 10, 11, "write", {4, 0x2000, 2}, {{0x2000, "hi"}})
+                          .exit(2, 10, 11, "write", {4, 0x2000, 2}, 2)
+                          .enter(3, 10, 11, "read", {3, 0x1000, 5})
+                          .add(4, 10, 11, TaskExit{})
+                          .events();
+  EXPECT_EQ(pairer.observe(events[0]), nullptr);
+  const Call* written = pairer.observe(events[1]);
+  ASSERT_NE(written, nullptr);
+  EXPECT_EQ(pairer.open_call(Tid{11}), nullptr);
+  EXPECT_EQ(written->memory.ranges().size(), 1U);
+  EXPECT_EQ(pairer.observe(events[2]), nullptr);
+  EXPECT_TRUE(pairer.open_call(Tid{11})->memory.empty());
+  const Call* last = pairer.observe(events[3]);
+  ASSERT_NE(last, nullptr);
+  EXPECT_EQ(last->first_sequence, 3U);
+  EXPECT_FALSE(last->end);
+}
+
 TEST(CallPairer, ExecveOfAnotherThreadEndsUnderTheLeader) {
   CallPairer pairer;
   const auto calls = completed(pairer, EventScript{}
@@ -194,6 +217,22 @@ TEST(LoopFolder, FoldsAPollingWait) {
   EXPECT_FALSE(folder.current());
 }
 
+TEST(LoopFolder, TheNewestTurnStandsForAll) {
+  for (const bool checks : {false, true}) {
+    LoopFolder folder;
+    for (int turn = 0; turn < 5; ++turn) {
+      if (checks) folder.add(check(100 * turn));
+      folder.add(nap(100 * turn));
+    }
+    const auto loop = folder.current();
+    ASSERT_TRUE(loop);
+    EXPECT_EQ(loop->turns, 5U);
+    EXPECT_EQ(loop->body.back().start, nap(400).start);
+    EXPECT_EQ(loop->start, checks ? check(0).start : nap(0).start);
+    EXPECT_EQ(loop->end, *nap(400).end);
+  }
+}
+
 TEST(LoopFolder, FewerThanThreeTurnsStayCalls) {
   LoopFolder folder;
   auto items = fold(folder, {check(0), nap(0), check(50), nap(50), step("close", {3}, 0, 99, 99)});
@@ -260,6 +299,25 @@ TEST(LoopFolder, SameStepLooksAtMeaning) {
   EXPECT_FALSE(same_step(step("select", {0, 0, 0, 0, 0x7100}, 0, 0, 1),
                          step("select", {0, 0, 0, 0, 0}, 0, 0, 1)));  // with and without a limit
   EXPECT_FALSE(same_step(step("fork", {}, 20, 0, 1), step("fork", {}, 21, 0, 1)));
+}
+
+TEST(LoopFolder, SameStepComparesPathsWhereverTheyLie) {
+  const auto look = [](std::uint64_t directory, std::uint64_t address, std::string path) {
+    Call call = step("newfstatat", {directory, address, 0x7000, 0}, 0, 0, 1);
+    path.push_back('\0');
+    call.memory.add(base::RemoteAddr{address}, std::as_bytes(std::span{path}));
+    return call;
+  };
+  const std::string deep(80, 'd');  // longer than what is compared first
+  EXPECT_TRUE(same_step(look(4, 0x1000, "a/b"), look(4, 0x2000, "a/b")));
+  EXPECT_FALSE(same_step(look(4, 0x1000, "a/b"), look(4, 0x2000, "a/bc")));
+  EXPECT_FALSE(same_step(look(4, 0x1000, "a/b"), look(4, 0x1000, "a/c")));
+  EXPECT_FALSE(same_step(look(4, 0x1000, "a/b"), look(5, 0x1000, "a/b")));
+  EXPECT_TRUE(same_step(look(4, 0x1000, deep), look(4, 0x2000, deep)));
+  EXPECT_FALSE(same_step(look(4, 0x1000, deep + "1"), look(4, 0x2000, deep + "2")));
+  // Of one of them nothing is known: they may be the same.
+  EXPECT_TRUE(
+      same_step(look(4, 0x1000, "a/b"), step("newfstatat", {4, 0x2000, 0x7000, 0}, 0, 0, 1)));
 }
 
 TEST(LoopFolder, ReleasedTurnsAreNotToldTwice) {

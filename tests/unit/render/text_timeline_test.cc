@@ -225,6 +225,30 @@ TEST(TextTimeline, SocketPairsFilesAndAnonymousInodes) {
   EXPECT_THAT(lines[5], HasSubstr("read(99, "));
 }
 
+TEST(TextTimeline, ADescriptorIsNamedByWhatItWasInEachCall) {
+  EventScript script = one_process();
+  const auto opened = [&](double ms, const char* path) {
+    script.call(ms, ms + 1, 10, 10, "openat", {~99ULL, 0x7000, 0}, 7,
+                {{0x7000, std::string(path, 3)}},
+                {fd_entry(7, ResourceKind::kRegularFile, 9, FdMode::kRead, path)});
+  };
+  opened(1, "/a\0");
+  script.call(3, 4, 10, 10, "read", {7, 0, 1}, 1).call(5, 6, 10, 10, "read", {7, 0, 9}, 5);
+  script.call(7, 8, 10, 10, "close", {7}, 0);
+  opened(9, "/b\0");
+  script.call(11, 12, 10, 10, "read", {7, 0, 1}, 1);
+  // The other end of a pipe changes between two equal calls of another thread.
+  script.call(13, 14, 10, 10, "write", {4, 0, 1}, 1).made(15, 10, 10, 20, NewTaskKind::kFork);
+  script.call(16, 17, 10, 10, "write", {4, 0, 1}, 1);
+  Lines reads;
+  for (const std::string& line : lines_of(script, at_level(TimelineLevel::kAll))) {
+    const std::size_t at = std::min(line.find("read("), line.find("write("));
+    if (at != line.npos) reads.push_back(line.substr(at, line.find(',') - at));
+  }
+  EXPECT_THAT(reads, ElementsAre("read(7</a>", "read(7</a>", "read(7</b>",
+                                 "write(4<pipe:77 → P1:3>", "write(4<pipe:77 → P1:3"));
+}
+
 TEST(TextTimeline, ManyHoldersAreCounted) {
   EventScript script = one_process();
   for (int child = 20; child < 30; ++child) script.made(5, 10, 10, child, NewTaskKind::kFork);
