@@ -4,8 +4,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <functional>
+#include <string_view>
+#include <utility>
 
 #include "tracer/base/log.h"
 #include "tracer/cli/commands.h"
@@ -40,6 +44,26 @@ void refuse_empty_values(CLI::App& app) {
   }
 }
 
+// All commands, or the one that is called alone: describing the others' options takes longer than
+// starting a short command.
+void add_commands(CLI::App& app, std::string_view called, Startup& startup, Action& action) {
+  const std::pair<std::string_view, std::function<void()>> commands[] = {
+      {"run", [&] { add_run(app, startup, action); }},
+      {"attach", [&] { add_attach(app, action); }},
+      {"explain", [&] { add_explain(app, action); }},
+      {"watch", [&] { add_watch(app, action); }},
+      {"demo", [&] { add_demo(app, startup, action); }},
+      {"replay", [&] { add_replay(app, action); }},
+      {"compare", [&] { add_compare(app, action); }},
+      {"export", [&] { add_export(app, action); }},
+      {"syscalls", [&] { add_syscalls(app, action); }},
+      {"doctor", [&] { add_doctor(app, action); }},
+  };
+  const auto one = std::ranges::find(commands, called, [](const auto& each) { return each.first; });
+  if (one != std::end(commands)) return one->second();
+  for (const auto& [name, add] : commands) add();
+}
+
 int parse_and_run(int argc, char** argv, Startup startup) {
   const int own_words = cut_command(argc, argv, startup.command);
   CLI::App app{
@@ -52,16 +76,7 @@ int parse_and_run(int argc, char** argv, Startup startup) {
       "stucktrace COMMAND --help tells more. Exit status: 0 nothing stuck, 121 stuck, 122 "
       "differs from the baseline, 124 deadline, 125 failure of stucktrace or bad usage.");
   Action action;
-  add_run(app, startup, action);
-  add_attach(app, action);
-  add_explain(app, action);
-  add_watch(app, action);
-  add_demo(app, startup, action);
-  add_replay(app, action);
-  add_compare(app, action);
-  add_export(app, action);
-  add_syscalls(app, action);
-  add_doctor(app, action);
+  add_commands(app, argc > 1 ? argv[1] : "", startup, action);
   refuse_empty_values(app);
   try {
     app.parse(own_words, argv);

@@ -345,6 +345,20 @@ Json look_json(const std::optional<model::Look>& look) {
           {"took_ms", ms(look->took)}};
 }
 
+// Growing to some megabytes step by step costs more than writing them; what is reserved and not
+// used costs nothing.
+std::size_t likely_size(const Report& report) {
+  constexpr std::size_t kRest = 4096, kThread = 1024, kFrame = 256, kEdge = 768;
+  std::size_t size = kRest + report.diagnosis.edges.size() * kEdge;
+  if (!report.snapshot) return size;
+  for (const model::Process& process : report.snapshot->processes) {
+    for (const model::Thread& thread : process.threads) {
+      size += kThread + (thread.stack.size() + thread.python.size()) * kFrame;
+    }
+  }
+  return size;
+}
+
 }  // namespace
 
 std::string json_report(const Report& report, const TraceLanes* lanes) {
@@ -363,6 +377,7 @@ std::string json_report(const Report& report, const TraceLanes* lanes) {
     history.push_back(record_json(record, report));
   }
   std::string text;
+  text.reserve(likely_size(report));
   JsonMembers out{text};
   out.add("schema", "stucktrace.report/1");
   out.add("tool", {{"name", "stucktrace"}, {"version", report.tool_version}});
