@@ -94,7 +94,7 @@ _stucktrace() {
     watch) options="--color --help --interval --exit --stuck-after --settle --announce" ;;
     demo) options+=" $tracing $reports --healthy" ;;
     replay) options+=" $reports --announce" ;;
-    compare) options+=" $golden" ;;
+    compare) options+=" $golden $reports" ;;
     export) options="--format --output --help" ;;
     syscalls) options+=" --abi" ;;
   esac

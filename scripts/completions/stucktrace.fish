@@ -44,7 +44,7 @@ complete -c stucktrace -n $tracing -s c -l summary -d 'Count calls in place of t
 complete -c stucktrace -n $tracing -l placement -x -a 'auto local normal' -d 'CPU of the tracer'
 complete -c stucktrace -n $tracing -l fast-idle -d 'Keep idle CPUs awake'
 
-set -l reports '__fish_seen_subcommand_from run attach explain demo replay'
+set -l reports '__fish_seen_subcommand_from run attach explain demo replay compare'
 complete -c stucktrace -n $reports -l junit -r -F -d 'The findings as JUnit XML'
 complete -c stucktrace -n $reports -l sarif -r -F -d 'The findings as SARIF'
 complete -c stucktrace -n $reports -l html -r -F -d 'The report as a page for a browser'

@@ -106,7 +106,7 @@ _stucktrace() {
       ;;
     demo) _arguments $common $tracing $reports '--healthy[its healthy twin]' '1:demo:_stucktrace_demos' ;;
     replay) _arguments $common $reports '1:recording:_files' ;;
-    compare) _arguments $common $golden '1:baseline:_files' '2:recording:_files' ;;
+    compare) _arguments $common $golden $reports '1:baseline:_files' '2:recording:_files' ;;
     export)
       _arguments '--format=[what to write]:format:(text strace json ndjson perfetto html dot junit sarif markdown)' \
         '(-o --output)'{-o+,--output=}'[write to a file]:file:_files' \

@@ -265,6 +265,53 @@ class Compare(Case):
         self.assertRegex(result.stderr, r"\n::error file=run\.golden,line=\d+,title=stucktrace%3A baseline")
         self.assertIn("id=\"comparison\"", self.read(self.path("out.html")))
 
+    def test_a_recording_that_is_judged_later_has_the_same_reports(self):
+        recording, baseline = self.path("run.rec"), self.path("run.golden")
+        self.record("base.rec", "sh", "-c", "echo a | cat; exit 0")
+        self.assertEqual(self.compare("-q", "--update", baseline, self.path("base.rec")).returncode, 0)
+        words = ("--baseline", baseline, "--assert", "never /^openat?$/", "-o", recording)
+        at_once, suite, sarif, report = self.judged("echo a | cat | cat; echo > made", *words)
+        self.assertEqual(at_once.returncode, EXIT_DIFFERS, at_once.stderr)
+        files = {name: self.path("later." + name) for name in ("junit", "sarif", "html", "json")}
+        asked = ["--%s=%s" % each for each in files.items()]
+        later = stucktrace("compare", "--assert", "never /^openat?$/", *asked, baseline, recording,
+                           cwd=self.directory)
+        self.assertEqual((later.returncode, later.stderr), (EXIT_DIFFERS, ""))
+        self.assertEqual(json.loads(self.read(files["json"]))["comparison"], report["comparison"])
+
+        def failures(suite):
+            return [(each.get("message"), each.text) for each in suite.iter("failure")]
+        again = xml.etree.ElementTree.parse(files["junit"]).getroot().find("testsuite")
+        self.assertEqual(failures(again), failures(suite))
+        self.assertEqual(json.loads(self.read(files["sarif"]))["runs"][0]["results"], sarif["results"])
+        page = self.read(files["html"])
+        self.assertIn("id=\"comparison\"", page)
+        self.assertEqual(page.split("<section id=\"comparison\"")[0].count("Differs from"), 1)
+        # Another recording for a baseline, JSON in place of the text.
+        result = self.compare("--json", self.path("base.rec"), recording)
+        self.assertEqual(result.returncode, EXIT_DIFFERS, result.stderr)
+        told = json.loads(result.stdout)
+        self.assertEqual(told["comparison"]["baseline"], self.path("base.rec"))
+        self.assertIn("(cat): not expected", result.stderr)
+        result = self.compare("-q", "--json", self.path("base.rec"), self.path("base.rec"))
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertTrue(json.loads(result.stdout)["comparison"]["passed"])
+
+    def test_a_recording_that_cannot_be_judged_is_an_error_in_the_files(self):
+        recording, junit = self.record("run.rec", "true"), self.path("out.xml")
+        result = self.compare("--junit", junit, self.path("none.golden"), recording)
+        self.assertEqual(result.returncode, EXIT_FAILURE)
+        suite = xml.etree.ElementTree.parse(junit).getroot().find("testsuite")
+        self.assertEqual(suite.get("errors"), "1")
+        self.assertIn("there is no baseline", suite.find("testcase/error").get("message"))
+        for name in (recording, self.path("run.golden")):
+            with self.subTest(output=name):
+                self.write("run.golden", "kept")
+                result = self.compare("--junit", name, self.path("run.golden"), recording)
+                self.assertEqual(result.returncode, EXIT_FAILURE)
+                self.assertRegex(result.stderr, r"is the (recording|baseline) itself")
+        self.assertEqual(self.read(self.path("run.golden")), "kept")
+
     def test_gitlab_gets_a_section(self):
         result = self.judged("echo > made", "--assert", "opens < 1", GITLAB_CI="true")[0]
         self.assertEqual(result.returncode, EXIT_DIFFERS)

@@ -115,6 +115,7 @@ int export_recording(const ExportOptions& options) {
     out.flush();
     return fail(trace.error());
   }
+  tell_cut(*reader);
   if (format->second.report || lanes) {
     const model::TraceHeader& header = reader->header();
     render::Subject subject;

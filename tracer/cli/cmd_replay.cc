@@ -49,6 +49,7 @@ int replay(const ReplayOptions& options) {
     report_out->give_up(trace.error());
     return fail(trace.error());
   }
+  tell_cut(*reader);
   const model::Report& report = trace->report;
   if (!report.history.empty() || !settings->quiet) report_out->text(report, out, color);
   report_out->json(report, lanes.get());

@@ -32,9 +32,13 @@ std::string_view set_of(std::string_view text) {
 
 }  // namespace
 
-void add_output_options(CLI::App& app, CommonOptions& options) {
+void add_json_option(CLI::App& app, CommonOptions& options) {
   app.add_flag("--json{-}", options.json,
                "print the report as JSON, one line on stdout; --json=FILE writes it to FILE");
+}
+
+void add_output_options(CLI::App& app, CommonOptions& options) {
+  add_json_option(app, options);
   app.add_option("--color", options.color, "auto, always or never")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str();

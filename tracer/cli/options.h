@@ -46,6 +46,7 @@ struct CommonOptions {
 };
 
 void add_output_options(CLI::App& app, CommonOptions& options);  // --json --color -q -v
+void add_json_option(CLI::App& app, CommonOptions& options);     // --json alone
 void add_report_options(CLI::App& app, CommonOptions& options);  // --junit --sarif --html
 void add_diagnosis_options(CLI::App& app,
                            CommonOptions& options);  // --stuck-after --settle --announce

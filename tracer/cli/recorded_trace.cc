@@ -38,9 +38,6 @@ base::Result<RecordedTrace> go_through(record::Reader& reader,
   for (render::TraceWriter* writer : writers) {
     if (writer != nullptr) writer->close();
   }
-  if (reader.cut()) {
-    base::StderrLog(base::LogLevel::kNormal).say(base::LogLevel::kNormal, *reader.cut());
-  }
 
   RecordedTrace trace;
   trace.took = last - header.started;
@@ -53,6 +50,11 @@ base::Result<RecordedTrace> go_through(record::Reader& reader,
   trace.report.history = (*analysis)->findings();
   if (trace.report.snapshot) trace.report.could_not_see = trace.report.snapshot->could_not_see;
   return trace;
+}
+
+void tell_cut(const record::Reader& reader) {
+  if (!reader.cut()) return;
+  base::StderrLog(base::LogLevel::kNormal).say(base::LogLevel::kNormal, *reader.cut());
 }
 
 }  // namespace stucktrace::cli

@@ -19,9 +19,12 @@ struct RecordedTrace {
 };
 
 // Reads to the end and diagnoses as the recorded run did, with its settings; `announce` adds
-// phrases. Null writers are left out. A recording that is not whole is told on stderr.
+// phrases. Null writers are left out. A recording that is not whole is gone through as far as it
+// goes.
 base::Result<RecordedTrace> go_through(record::Reader& reader,
                                        const std::vector<std::string>& announce,
                                        const std::vector<render::TraceWriter*>& writers);
+// On stderr, if it is not whole; after going through it.
+void tell_cut(const record::Reader& reader);
 
 }  // namespace stucktrace::cli

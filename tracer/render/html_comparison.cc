@@ -36,11 +36,12 @@ std::string article(const Mismatch& mismatch, std::size_t number) {
 
 }  // namespace
 
-std::string comparison_head_html(const model::Comparison& comparison) {
-  const std::string sentence = xml_text(comparison_sentence(comparison));
+std::string comparison_head_html(const model::Comparison& comparison, bool is_verdict) {
+  std::string sentence = xml_text(comparison_sentence(comparison));
   if (comparison.passed()) {
     return fmt::format("  <p class=\"compared calm\">{}</p>\n", sentence);
   }
+  if (is_verdict) sentence = "To what differs or does not hold";
   return fmt::format("  <p class=\"compared error\"><a href=\"#comparison\">{}</a></p>\n",
                      sentence);
 }

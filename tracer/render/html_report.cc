@@ -374,7 +374,8 @@ std::string html_report(const model::Report& report, const Subject& subject,
       "stucktrace " + subject.command + " " + command_text(subject.words, kCommandColumns);
   const Verdict verdict = verdict_of(report, findings, subject);
   const auto& judged = report.comparison;
-  const std::string compared = judged ? comparison_head_html(*judged) : "";
+  // The verdict says it where there is nothing worse.
+  const std::string compared = judged ? comparison_head_html(*judged, findings.empty()) : "";
   const std::string comparison = judged ? comparison_html(*judged) : "";
   std::string unseen;
   for (const std::string& sentence : unseen_sentences(report)) {

@@ -279,7 +279,7 @@ TEST(ComparisonJson, HasTheLinesAndTheChecks) {
 TEST(ComparisonPage, HasASectionAndLeadsToIt) {
   const std::string page = html_report(report_with(test::comparison()), subject(), nullptr);
   EXPECT_THAT(page, HasSubstr("<h1 class=\"verdict error\">Differs from "));
-  const std::size_t link = page.find("<a href=\"#comparison\">Differs from ");
+  const std::size_t link = page.find("<a href=\"#comparison\">To what differs");
   const std::size_t section = page.find("<section id=\"comparison\"");
   ASSERT_NE(link, page.npos);
   ASSERT_NE(section, page.npos);
