@@ -45,16 +45,17 @@ class Bench:
             raise RunFailed("%s: status %s" % (words[0], process.returncode))
         return output.decode(errors="replace")
 
-    def patient(self, words):
+    def patient(self, words, stdin=subprocess.PIPE):
         """A process that says when it is ready and ends with its stdin."""
-        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        process = subprocess.Popen(words, stdin=stdin, stdout=subprocess.PIPE,
                                    stderr=subprocess.DEVNULL, start_new_session=True)
         if b"ready" not in process.stdout.readline():
             raise RunFailed("%s does not get ready" % words[0])
         return process
 
     def end(self, process):
-        process.stdin.close()
+        if process.stdin:
+            process.stdin.close()
         with Deadline(process, 20):
             process.wait()
         process.stdout.close()
@@ -152,11 +153,15 @@ def memory_of_a_tracee(bench):
 
 def look_at_threads(bench):
     """ms for a look at 1 000 blocked threads with all stacks and names, without the settle time."""
-    patient = bench.patient([str(bench.target / "deep_threads"), "1000"])
-    try:
-        return look(bench, patient.pid, "--stacks")
-    finally:
-        bench.end(patient)
+    # Who holds the other end of its stdin is looked at as well: a small program, not this one.
+    with subprocess.Popen(["sleep", "1000"], stdout=subprocess.PIPE) as holder:
+        patient = bench.patient([str(bench.target / "deep_threads"), "1000"], holder.stdout)
+        holder.stdout.close()
+        try:
+            return look(bench, patient.pid, "--stacks")
+        finally:
+            holder.kill()
+            bench.end(patient)
 
 
 def look_at_tree(bench):
