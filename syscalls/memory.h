@@ -57,6 +57,15 @@ class CapturedMemory final : public RemoteMemory {
     ranges_.clear();
     bytes_.clear();
   }
+  // Empty, with the room of a new one: what grew, or was moved from after it had, has none of its
+  // own any more, and each further use would allocate.
+  void reset() {
+    if (ranges_.capacity() != kInlineRanges || bytes_.capacity() != kInlineBytes) {
+      *this = {};
+    } else {
+      clear();
+    }
+  }
 
   std::span<const Range> ranges() const { return {ranges_.data(), ranges_.size()}; }
   std::span<const std::byte> bytes(const Range& range) const {

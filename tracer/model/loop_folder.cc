@@ -174,7 +174,7 @@ void LoopFolder::Window::push_back(Call&& call) {
 void LoopFolder::Window::pop_front(std::size_t how_many) {
   for (; how_many > 0; --how_many) {
     // What was captured is not kept beyond its time.
-    front().call.memory = {};
+    front().call.memory.reset();
     front().call.made_fds = {};
     front().call.stack = nullptr;
     first_ = (first_ + 1) & (ring_.size() - 1);

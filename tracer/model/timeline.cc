@@ -17,7 +17,7 @@ void begin(Call& call, const Event& event, const syscalls::RawCall& raw) {
   call.looked_up = false;
   call.raw = raw;
   call.result.reset();
-  call.memory.clear();
+  call.memory.reset();
   call.made_fds.clear();
   call.spent.reset();
   call.stack.reset();

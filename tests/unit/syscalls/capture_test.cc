@@ -7,8 +7,11 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <array>
+#include <cstddef>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "syscalls/decode.h"
@@ -310,6 +313,28 @@ TEST(Capture, UnknownNumbersAreLeftAlone) {
   call.number = 5;
   capture_enter(call, s.tracee, options(Payload::kAll), kept);
   EXPECT_TRUE(kept.empty());
+}
+
+TEST(CapturedMemory, ReadsIntoItselfAgainOnceItWasLargeOrMovedFrom) {
+  const std::vector<std::byte> large(300, std::byte{7});
+  const auto keeps_inside = [](CapturedMemory& kept) {
+    const std::array<std::byte, 8> few{};
+    kept.add(base::RemoteAddr{0x1000}, few);
+    EXPECT_EQ(kept.ranges().size(), 1U);
+    const std::byte* const data = kept.bytes(kept.ranges().front()).data();
+    const auto* const self = reinterpret_cast<const std::byte*>(&kept);
+    return data >= self && data < self + sizeof kept;
+  };
+  CapturedMemory kept;
+  kept.add(base::RemoteAddr{0x1000}, large);
+  CapturedMemory taken = std::move(kept);
+  EXPECT_EQ(taken.ranges().size(), 1U);
+  kept.reset();
+  EXPECT_TRUE(keeps_inside(kept));
+  taken.reset();
+  EXPECT_TRUE(keeps_inside(taken));
+  taken.reset();
+  EXPECT_TRUE(taken.empty());
 }
 
 }  // namespace
