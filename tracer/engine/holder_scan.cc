@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <climits>
 #include <cstring>
@@ -52,6 +53,8 @@ bool HolderScan::scan_table(base::Pid pid, base::Tid tid, std::size_t& found) {
     ++found;
     const ssize_t got =
         ::readlinkat(::dirfd(directory.get()), entry->d_name, buffer.data(), buffer.size());
+    // Whether links may be read is asked of the process, not of each (proc(5), ptrace(2)).
+    if (got < 0 && errno == EACCES) break;
     if (got <= 0) continue;
     const std::string_view link{buffer.data(), static_cast<std::size_t>(got)};
     const ResourceId id = kernel::parse_fd_link(link);
