@@ -59,7 +59,7 @@ if seed == "new connect":
 class Compare(Case):
     def record(self, name, *words, status=0):
         path = self.path(name)
-        result = stucktrace("run", "-q", "--for-compare", "-o", path, "--", *words)
+        result = stucktrace("run", "-q", "--for-compare", "-o", path, "--", *words, cwd=self.directory)
         self.assertEqual(result.returncode, status, result.stderr)
         return path
 
@@ -297,6 +297,26 @@ class Compare(Case):
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertTrue(json.loads(result.stdout)["comparison"]["passed"])
 
+    def test_a_finding_that_the_baseline_has_leaves_no_mark(self):
+        python = sorted(interpreters().items())[-1][1]
+        recording, baseline = self.record("run.rec", python, SEED, 200000, 2), self.path("run.golden")
+        self.assertEqual(self.compare("-q", "--update", baseline, recording).returncode, 0)
+        summary = self.path("summary.md")
+        result = stucktrace("compare", baseline, recording,
+                            env=dict(os.environ, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=summary))
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
+        self.assertFalse(os.path.exists(summary) and self.read(summary))
+        # The page and the others that were asked for tell all there is.
+        told = json.loads(self.compare("-q", "--json", baseline, recording).stdout)
+        self.assertEqual([each["finding"]["rule"] for each in told["history"]], ["pipe-full-after-announce"])
+
+    def test_a_recording_has_no_lines_to_point_at(self):
+        base, now = self.record("base.rec", "true"), self.record("now.rec", "sh", "-c", "exit 3", status=3)
+        result = stucktrace("compare", base, now, env=dict(os.environ, GITHUB_ACTIONS="true"))
+        self.assertEqual(result.returncode, EXIT_DIFFERS)
+        self.assertIn("::error ", result.stderr)
+        self.assertNotRegex(result.stderr + result.stdout, r"line[= ]\d")
+
     def test_a_recording_that_cannot_be_judged_is_an_error_in_the_files(self):
         recording, junit = self.record("run.rec", "true"), self.path("out.xml")
         result = self.compare("--junit", junit, self.path("none.golden"), recording)
@@ -337,7 +357,7 @@ class Compare(Case):
 
     def test_assertions_say_what_was_seen_where_and_how_to_replay_it(self):
         recording = self.path("run.rec")
-        command = ("sh", "-c", "echo a > one; echo b > two; exit 0")
+        command = ("sh", "-c", 'cd "$0" && echo a > one; echo b > two; exit 0', self.directory)
         result = stucktrace("run", "-q", "-o", recording, "--assert", "never connect", "--assert",
                             "execs == 1", "--assert", "removes >= 0", "--", *command)
         self.assertEqual((result.returncode, result.stderr), (0, ""))

@@ -123,8 +123,11 @@ base::Result<Compared> compare_runs(const CompareOptions& options, bool with_lan
   if (!current) return base::Failure{current.error()};
   auto outcome = golden->judge(current->run());
   if (!outcome) return base::Failure{outcome.error()};
-  // The reports name what was compared with, whichever kind it is of.
-  if (recorded) outcome->comparison.baseline = options.baseline;
+  if (recorded) {
+    // The reports name what was compared with, whichever kind it is of; a recording has no lines.
+    outcome->comparison.baseline = options.baseline;
+    for (model::Difference& difference : outcome->comparison.differences) difference.line = 0;
+  }
   compared.report = std::move(current->trace.report);
   compared.report.comparison = std::move(outcome->comparison);
   compared.took = current->trace.took;
@@ -157,6 +160,8 @@ int compare(const CompareOptions& options) {
       base::StderrLog(base::LogLevel::kNormal).say(base::LogLevel::kNormal, compared->message);
     }
   }
+  // What its baseline holds is what the run is to be, a finding too.
+  if (comparison.passed()) report_out->leave_marks_out();
   report_out->json(compared->report, compared->lanes.get());
   report_out->files(compared->report, compared->took, compared->lanes.get());
   if (auto written = report_out->check(); !written) return fail(written.error());

@@ -183,14 +183,6 @@ void Output::put(std::string_view text) {
 }
 
 void Output::line(std::string_view text) {
-  // In one piece, so that others who write there do not come between; no pipe keeps together what
-  // is larger than itself (pipe(7)).
-  constexpr std::size_t kMostCopied = 64UL * 1024;
-  if (text.size() > kMostCopied) {
-    write(text);
-    write("\n");
-    return;
-  }
   std::string whole{text};
   whole += '\n';
   write(whole);

@@ -31,6 +31,10 @@ class ReportFiles {
   // `marks` takes the marks.
   void write(const model::Report& report, base::Nanoseconds took, const render::TraceLanes* lanes,
              Output& marks);
+  void leave_marks_out() {
+    annotates_ = false;
+    summary_.reset();
+  }
   // Where there is no report: why. Safe to call after write(), which then has precedence.
   void give_up(const base::Error& error);
   base::Result<void> check() const;

@@ -39,7 +39,7 @@ void ReportOutput::text(const model::Report& report, Output& out, bool color, St
                                                         .stacks = stacks != Stacks::kNone,
                                                         .native = stacks == Stacks::kNative});
   const auto findings = render::told_findings(report);
-  if (!sections_ || findings.empty()) {
+  if (!sections_ || findings.empty() || out.rewritable()) {
     out.write(text);
     return;
   }
@@ -50,7 +50,7 @@ void ReportOutput::text(const model::Report& report, Output& out, bool color, St
 
 void ReportOutput::comparison(const model::Comparison& comparison, Output& out) const {
   const std::string text = model::to_text(comparison);
-  if (!sections_ || text.empty()) {
+  if (!sections_ || text.empty() || out.rewritable()) {
     out.write(text);
     return;
   }
@@ -66,7 +66,11 @@ void ReportOutput::files(const model::Report& report, base::Nanoseconds took,
 }
 
 void ReportOutput::json(const model::Report& report, const render::TraceLanes* lanes) {
-  if (json_out_) json_out_->line(render::json_report(report, lanes));
+  if (!json_out_) return;
+  // In one piece with its end: others may append to the same file. No copy: it may be megabytes.
+  std::string text = render::json_report(report, lanes);
+  text += '\n';
+  json_out_->write(text);
 }
 
 base::Result<void> ReportOutput::check() const {

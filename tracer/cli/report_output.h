@@ -46,6 +46,9 @@ class ReportOutput {
   // write there at once.
   void files(const model::Report& report, base::Nanoseconds took,
              const render::TraceLanes* lanes = nullptr, Output* marks = nullptr);
+  // Only the files that were asked for are written: nothing to the log of a CI server, or to its
+  // summary of the job.
+  void leave_marks_out() { files_.leave_marks_out(); }
   // Without a report, because of this: for the files.
   void give_up(const base::Error& error) { files_.give_up(error); }
   base::Result<void> check() const;
@@ -53,7 +56,7 @@ class ReportOutput {
  private:
   bool verbose_ = false;
   bool json_to_file_ = false;
-  bool sections_ = false;  // the log is GitLab's
+  bool sections_ = false;  // the log is GitLab's; a file that is written to is none
   ReportFiles files_;
   std::optional<Output> json_out_;
 };
