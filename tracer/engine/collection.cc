@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <ranges>
 #include <tuple>
 #include <utility>
 
@@ -144,6 +145,10 @@ ProcessDraft* Collection::take_in(base::Pid pid, int distance) {
   share_address_space(taken, distance > 0);
   if (!taken.process.fds && taken.process.fds.error().because == "no permission") {
     could_not_see(describe_unreadable(taken));
+  }
+  if (taken.all_tables_known) {
+    const auto own = std::views::keys(taken.own_tables);
+    scan_.knows_thread_tables(pid, {own.begin(), own.end()});
   }
   drafts_.emplace(pid, std::move(*draft));
   unread_.push_back(pid);

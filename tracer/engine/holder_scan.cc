@@ -85,6 +85,11 @@ bool HolderScan::scan_table(base::Pid pid, base::Tid tid, std::size_t& found) {
 // Threads made without CLONE_FILES have tables of their own; all = the main thread has ended and
 // its table with it.
 void HolderScan::scan_thread_tables(base::Pid pid, bool all) {
+  std::size_t ignored = 0;
+  if (const auto known = thread_tables_.find(pid); known != thread_tables_.end() && !all) {
+    for (const base::Tid tid : known->second) scan_table(pid, tid, ignored);
+    return;
+  }
   const auto tasks = procfs_.tasks(pid);
   if (!tasks || tasks->size() < 2) return;
   for (const base::Tid tid : *tasks) {

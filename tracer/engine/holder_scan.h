@@ -54,6 +54,11 @@ class HolderScan {
   HolderScan(const kernel::Procfs& procfs, const KernelProbes& probes)
       : procfs_(procfs), probes_(probes) {}
 
+  // The threads of a process that have descriptor tables of their own, where that was asked of each
+  // of them moments ago: the scan does not ask a thousand threads again. Before the first question.
+  void knows_thread_tables(base::Pid pid, std::vector<base::Tid> of_their_own) {
+    thread_tables_.insert_or_assign(pid, std::move(of_their_own));
+  }
   // Sorted. Sockets are found by inode whatever their kind says; file locks and message queues by
   // device and inode.
   std::vector<model::Holder> holders(const model::ResourceId& id);
@@ -91,6 +96,7 @@ class HolderScan {
 
   const kernel::Procfs& procfs_;
   const KernelProbes& probes_;
+  std::map<base::Pid, std::vector<base::Tid>> thread_tables_;
   bool scanned_ = false;
   bool paths_done_ = false;
   bool event_fds_done_ = false;

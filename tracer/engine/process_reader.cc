@@ -94,12 +94,18 @@ void read_descriptors(const kernel::Procfs& procfs, const KernelProbes& probes,
   sockets.resolve(pid, *fds);
   draft.process.fds = std::move(*fds);
   draft.view.fds = &*draft.process.fds;
+  if (has_ended(draft.process.state)) return;
+  draft.all_tables_known = true;
   for (const base::Tid tid : draft.view.live_threads) {
-    if (tid == base::main_thread(pid) || has_ended(draft.process.state)) continue;
+    if (tid == base::main_thread(pid)) continue;
     const auto same = probes.same_fd_table(base::main_thread(pid), tid);
+    if (!same) draft.all_tables_known = false;
     if (!same || *same) continue;
     auto own = procfs.fds(pid, kernel::FdDetail::kLinks, tid);
-    if (!own) continue;
+    if (!own) {
+      draft.all_tables_known = false;
+      continue;
+    }
     sockets.resolve(pid, *own);
     draft.own_tables.emplace(tid, std::move(*own));
   }

@@ -42,6 +42,7 @@ struct ProcessDraft {
   std::map<base::Tid, ThreadSample> samples;
   // Descriptors of threads that do not share the process's table.
   std::map<base::Tid, std::vector<model::FdEntry>> own_tables;
+  bool all_tables_known = false;  // every other thread shares the process's
   int distance = 0;  // from the tree: 0 in it, 1 holds another end of something in it, ...
 };
 
