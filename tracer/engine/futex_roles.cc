@@ -49,8 +49,8 @@ bool is_in_thread_descriptor(base::RemoteAddr word, const syscalls::RemoteMemory
     std::uint32_t first;
     std::int32_t word_offset;
   };
-  constexpr std::int64_t kWideOffset =
-      static_cast<std::int64_t>(offsetof(MutexLayout, lock)) - offsetof(MutexLayout, list_next);
+  constexpr std::int64_t kWideOffset = static_cast<std::int64_t>(offsetof(MutexLayout, lock)) -
+                                       static_cast<std::int64_t>(offsetof(MutexLayout, list_next));
   constexpr std::int32_t kNarrowOffset = -20;
   Wide wide{};
   if (memory.read_value(word, wide) && wide.word_offset == kWideOffset) {

@@ -40,14 +40,15 @@ struct IsOptional<std::optional<T>> : std::true_type {};
 // What is simple is written without a node of the library, which costs many times as much.
 template <class T>
 void append_json(const T& value, std::string& out) {
-  if constexpr (std::same_as<T, nlohmann::ordered_json>) {
-    out += json_text(value);
-  } else if constexpr (std::same_as<T, bool>) {
+  // The library's own values would be taken for texts.
+  constexpr bool kIsText =
+      std::convertible_to<const T&, std::string_view> && !std::same_as<T, nlohmann::ordered_json>;
+  if constexpr (std::same_as<T, bool>) {
     out += value ? "true" : "false";
   } else if constexpr (std::integral<T>) {
     char digits[24];
     out.append(digits, std::to_chars(digits, std::end(digits), value).ptr);
-  } else if constexpr (std::convertible_to<const T&, std::string_view>) {
+  } else if constexpr (kIsText) {
     append_json_string(value, out);
   } else if constexpr (IsOptional<T>::value) {
     if (value) {

@@ -227,15 +227,14 @@ TEST(TextTimeline, SocketPairsFilesAndAnonymousInodes) {
 
 TEST(TextTimeline, ADescriptorIsNamedByWhatItWasInEachCall) {
   EventScript script = one_process();
-  const auto opened = [&](double ms, const char* path) {
-    script.call(ms, ms + 1, 10, 10, "openat", {~99ULL, 0x7000, 0}, 7,
-                {{0x7000, std::string(path, 3)}},
+  const auto opened = [&](double ms, const std::string& path) {
+    script.call(ms, ms + 1, 10, 10, "openat", {~99ULL, 0x7000, 0}, 7, {{0x7000, path + '\0'}},
                 {fd_entry(7, ResourceKind::kRegularFile, 9, FdMode::kRead, path)});
   };
-  opened(1, "/a\0");
+  opened(1, "/a");
   script.call(3, 4, 10, 10, "read", {7, 0, 1}, 1).call(5, 6, 10, 10, "read", {7, 0, 9}, 5);
   script.call(7, 8, 10, 10, "close", {7}, 0);
-  opened(9, "/b\0");
+  opened(9, "/b");
   script.call(11, 12, 10, 10, "read", {7, 0, 1}, 1);
   // The other end of a pipe changes between two equal calls of another thread.
   script.call(13, 14, 10, 10, "write", {4, 0, 1}, 1).made(15, 10, 10, 20, NewTaskKind::kFork);

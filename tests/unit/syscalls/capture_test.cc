@@ -329,7 +329,7 @@ TEST(CapturedMemory, ReadsIntoItselfAgainOnceItWasLargeOrMovedFrom) {
   kept.add(base::RemoteAddr{0x1000}, large);
   CapturedMemory taken = std::move(kept);
   EXPECT_EQ(taken.ranges().size(), 1U);
-  kept.reset();
+  kept.reset();  // NOLINT(bugprone-use-after-move): that this may be done is the point
   EXPECT_TRUE(keeps_inside(kept));
   taken.reset();
   EXPECT_TRUE(keeps_inside(taken));
