@@ -8,6 +8,9 @@ import unittest
 
 from harness import PATIENCE, TARGETS, Background, Case, interpreters, main, stucktrace, wait_until
 
+# The programs are looked at often enough in one build; under sanitizers once more tells nothing new.
+SHORT = bool(os.environ.get("STUCKTRACE_SHORT_TESTS"))
+
 PYTHON = """
 import threading, time
 lock = threading.Lock(); lock.acquire()
@@ -133,7 +136,8 @@ class Frames(Case):
 
     def test_of_every_python(self):
         script = self.write("waits.py", PYTHON)
-        for version, python in sorted(interpreters().items()):
+        found = sorted(interpreters().items())
+        for version, python in found[-1:] if SHORT else found:
             with self.subTest(version=version):
                 self.check(2, python, script)
 
