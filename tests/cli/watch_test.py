@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from harness import (EXIT_FAILURE, PATIENCE, SEED, STUCKTRACE, WRITE, Background, Case, blocked_in,
-                     children, main, stucktrace, wait_until)
+                     children, main, stucktrace, task_states, wait_until)
 
 TMUX = shutil.which("tmux")
 POOL = """
@@ -241,6 +242,25 @@ class Watch(Case):
         terminal.shows("SINCE", "q quit")
         terminal.keys("q")
         terminal.until(lambda screen: "SINCE" not in screen and "shell>" in screen)
+
+    def test_no_stop_is_lost_while_it_draws(self):
+        target = self.sleeper()
+        terminal = self.terminal()
+        terminal.type(shlex.join([STUCKTRACE, "watch", str(target.pid)]))
+        terminal.shows("SINCE")
+        watcher = self.watcher(target.pid)
+        for number in range(60):
+            # It draws anew, and the second signal comes at one moment of that or another.
+            os.kill(watcher, signal.SIGWINCH)
+            moment = time.perf_counter() + number * 5e-6
+            while time.perf_counter() < moment:
+                pass
+            os.kill(watcher, signal.SIGTSTP)
+            terminal.until(lambda screen: "q quit" not in screen and "shell>" in screen)
+            states = {state for state, _ in task_states(watcher).values()}
+            self.assertEqual(states, {"T"}, number)
+            terminal.type("fg")
+            terminal.shows("q quit")
 
     def test_the_end_of_the_target_is_told_and_the_picture_stays(self):
         target = self.sleeper()

@@ -85,6 +85,9 @@ base::Result<std::unique_ptr<WatchTerminal>> WatchTerminal::open(bool color) {
   // The terminal's characters, and nothing else of the locale: numbers stay as they are.
   std::setlocale(LC_CTYPE, "");
   const bool utf8 = std::string_view{::nl_langinfo(CODESET)} == "UTF-8";
+  // The library ignores SIGTSTP while it draws, and ignoring a signal discards one that is pending
+  // (sigaction(2)): a Ctrl-Z at that moment would be lost. It leaves alone what has a handler.
+  std::signal(SIGTSTP, [](int) {});
   if (::newterm(nullptr, stdout, stdin) == nullptr) {
     return base::usage_error("this terminal (TERM) is unknown here", kAdvice);
   }
