@@ -256,9 +256,9 @@ class Watch(Case):
             while time.perf_counter() < moment:
                 pass
             os.kill(watcher, signal.SIGTSTP)
-            terminal.until(lambda screen: "q quit" not in screen and "shell>" in screen)
-            states = {state for state, _ in task_states(watcher).values()}
-            self.assertEqual(states, {"T"}, number)
+            self.assertTrue(wait_until(lambda: {state for state, _ in task_states(watcher).values()}
+                                       == {"T"}), number)
+            terminal.until(lambda screen: "q quit" not in screen)
             terminal.type("fg")
             terminal.shows("q quit")
 

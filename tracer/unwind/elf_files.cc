@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "tracer/unwind/code_entries.h"
 #include "tracer/unwind/elf_debug.h"
 
 namespace stucktrace::unwind {
@@ -25,6 +26,11 @@ std::optional<std::uint64_t> ElfModule::function_start(std::uint64_t address) {
   };
   const auto after = std::ranges::upper_bound(table, address, {}, start);
   return after == table.begin() ? std::nullopt : std::optional(start(*(after - 1)));
+}
+
+std::span<const std::uint64_t> ElfModule::possible_starts() {
+  if (!possible_starts_) possible_starts_ = code_entries(image_);
+  return *possible_starts_;
 }
 
 void ElfModule::load() {

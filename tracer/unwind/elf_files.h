@@ -40,6 +40,8 @@ class ElfModule {
   std::span<const UnwindEntry> scanned_table();
   // Start of the function that holds a linked address, by the unwind table.
   std::optional<std::uint64_t> function_start(std::uint64_t address);
+  // Where functions may start (code_entries), for code that neither tables nor symbols tell of.
+  std::span<const std::uint64_t> possible_starts();
   // Go's own table, where it is a Go program.
   const GoTable* go_table();
   // `address` as linked. The reference lives as long as the module.
@@ -53,6 +55,7 @@ class ElfModule {
   std::vector<std::string> roots_;
   bool scanned_ = false;
   std::vector<UnwindEntry> scanned_table_;
+  std::optional<std::vector<std::uint64_t>> possible_starts_;
   bool loaded_ = false;
   bool go_tried_ = false;
   std::optional<GoTable> go_table_;

@@ -77,6 +77,8 @@ base::Result<ElfImage> ElfImage::parse(ElfBytes bytes) {
   }
   if (!header) return base::malformed("ELF header");
   ElfImage image(std::move(bytes));
+  image.fixed_ = header->e_type == ET_EXEC;
+  image.entry_ = header->e_entry;
   // Sections before segments: the segments need nothing of them, notes may be found by either.
   std::size_t sections = header->e_shnum;
   if (sections == 0 && header->e_shoff != 0) {  // more than 0xff00 sections: elf(5), e_shnum

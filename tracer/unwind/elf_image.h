@@ -53,6 +53,10 @@ class ElfImage {
   // Raw bytes of the GNU build id; "" none.
   const std::string& build_id() const { return build_id_; }
   const std::optional<UnwindTable>& unwind_table() const { return unwind_table_; }
+  // Lies in memory where it was linked to (ET_EXEC), with its addresses in its code.
+  bool fixed() const { return fixed_; }
+  // Where the program starts, as linked; 0 none.
+  std::uint64_t entry() const { return entry_; }
   const ElfBytes& bytes() const { return bytes_; }
 
   // Reads at a linked address; only what the file holds (.bss is not there). May be short.
@@ -73,6 +77,8 @@ class ElfImage {
   void read_unwind_header(std::uint64_t address);
 
   ElfBytes bytes_;
+  bool fixed_ = false;
+  std::uint64_t entry_ = 0;
   std::vector<ElfSegment> segments_;
   std::vector<ElfSection> sections_;
   std::string build_id_;

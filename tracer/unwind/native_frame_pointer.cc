@@ -222,7 +222,10 @@ std::optional<std::uint64_t> deduce(const FramePointerQuery& query, const ReadBy
   const std::uint64_t lowest = query.stack_pointer + prologue->below;
   if (prologue->whole) {
     const auto back = word_at(lowest + 8, read_stack);
-    if (back && call_before(*back, query.function, read_code) != Call::kNone) return lowest;
+    if (back && (call_before(*back, query.function, read_code) != Call::kNone ||
+                 is_signal_return(*back, read_code))) {
+      return lowest;
+    }
   }
   // The frame was grown further (alloca, pushed arguments) or its prologue is mixed with other
   // code. The ABI keeps the stack aligned to 16 at calls, so the frame pointer is, too.
@@ -249,6 +252,18 @@ std::optional<std::uint64_t> deduce(const FramePointerQuery& query, const ReadBy
 #endif
 
 }  // namespace
+
+bool is_signal_return(std::uint64_t address, const ReadBytes& read_code) {
+#if defined(__x86_64__)
+  constexpr std::array<unsigned char, 9> kCode{0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+  std::array<std::byte, kCode.size()> code{};
+  return read_code(address, code) == code.size() &&
+         std::memcmp(code.data(), kCode.data(), code.size()) == 0;
+#else
+  static_cast<void>(address), static_cast<void>(read_code);
+  return false;
+#endif
+}
 
 std::optional<std::uint64_t> deduce_frame_pointer(const FramePointerQuery& query,
                                                   const ReadBytes& read_stack,

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
-#include <span>
+
+#include "tracer/unwind/stack_walk.h"
 
 namespace stucktrace::unwind {
 
@@ -15,16 +14,19 @@ struct FramePointerQuery {
   std::uint64_t stack_pointer = 0;  // what the stack pointer is in this frame
 };
 
-using ReadBytes = std::function<std::size_t(std::uint64_t address, std::span<std::byte> out)>;
-
 // The frame pointer of such a frame, where the code and the stack together prove it: the prologue
 // ("push rbp; mov rbp,rsp; push ...; sub rsp,N", other moves between) says how far it lies above
-// the stack pointer, and the word above it must be a return address behind a call instruction. A
-// prologue that cannot be read to its end gives only a lower bound; then the first return address
-// above it must follow a direct call of this very function, and be the only one near that does.
-// nullopt where neither holds, and on other machines than x86-64.
+// the stack pointer, and the word above it must be a return address behind a call instruction, or
+// where the handler of a signal returns to. A prologue that cannot be read to its end gives only a
+// lower bound; then the first return address above it must follow a direct call of this very
+// function, and be the only one near that does. nullopt where neither holds, and on other machines
+// than x86-64.
 std::optional<std::uint64_t> deduce_frame_pointer(const FramePointerQuery& query,
                                                   const ReadBytes& read_stack,
                                                   const ReadBytes& read_code);
+
+// Whether this is what the kernel lets the handler of a signal return to: mov rax,15; syscall
+// (sigreturn(2)). False on other machines than x86-64.
+bool is_signal_return(std::uint64_t address, const ReadBytes& read_code);
 
 }  // namespace stucktrace::unwind

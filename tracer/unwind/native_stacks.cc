@@ -10,6 +10,7 @@
 #include "tracer/kernel/remote_memory.h"
 #include "tracer/unwind/elf_files.h"
 #include "tracer/unwind/native_capture.h"
+#include "tracer/unwind/native_frame_pointer.h"
 #include "tracer/unwind/native_modules.h"
 #include "tracer/unwind/native_unwinder.h"
 #include "tracer/unwind/perf_map.h"
@@ -97,6 +98,14 @@ struct NativeStacks::State {
     }
     const auto linked = mapping->linked(inside);
     if (!linked) return frame;
+    const auto read_code = [&](std::uint64_t at, std::span<std::byte> out) {
+      return modules.read_file(at, out, tid);
+    };
+    if (is_signal_return(address.pc, read_code)) {
+      // In stripped libraries it has no name, or the one of what stands before it.
+      frame.function = "__restore_rt";
+      return frame;
+    }
     const Place& place = mapping->module->place(*linked);
     const std::uint64_t linked_pc = *linked + (address.pc - inside);
     frame.function = place.function;

@@ -11,6 +11,7 @@
 #include "tracer/kernel/remote_memory.h"
 #include "tracer/unwind/known_walks.h"
 #include "tracer/unwind/native_frame_pointer.h"
+#include "tracer/unwind/stack_depth.h"
 
 // Exported by libunwind for unwinders that bring their own find_proc_info; its header is internal.
 extern "C" int UNW_OBJ(dwarf_search_unwind_table)(unw_addr_space_t, unw_word_t, unw_dyn_info_t*,
@@ -28,6 +29,19 @@ constexpr std::size_t kMaxLivePages = 256;
 // address can be (the kernel's half).
 constexpr std::uint64_t kMadeTable = std::uint64_t{1} << 63;
 
+// What runs before any function of a program: a few instructions (_start).
+constexpr std::uint64_t kMaxEntryCode = 64;
+
+// The nearest of the possible starts at or before an address, as mapped.
+std::vector<std::uint64_t> starts_before(std::span<const std::uint64_t> all, std::uint64_t linked,
+                                         std::uint64_t bias) {
+  constexpr std::ptrdiff_t kMost = 64;
+  const auto end = std::ranges::upper_bound(all, linked);
+  std::vector<std::uint64_t> result(end - std::min(kMost, end - all.begin()), end);
+  for (std::uint64_t& start : result) start += bias;
+  return result;
+}
+
 struct LivePage {
   std::uint64_t address = 0;
   std::size_t length = 0;
@@ -40,11 +54,16 @@ struct NativeUnwinder::State {
   NativeModules& modules;
   unw_addr_space_t space = nullptr;
   KnownWalks walks;
+  StackDepth depths;
 
   // Of the walk in progress.
   const StackCopy* copy = nullptr;
   std::deque<LivePage> live;
   std::size_t reads = 0;
+  std::uint64_t cursor_pc = 0;  // where libunwind starts: at the copy's registers, or further out
+  std::uint64_t cursor_stack_pointer = 0;
+  std::optional<std::uint64_t> cursor_frame_pointer;  // where a signal's frame told it
+  bool innermost = true;                              // it started at the copy's registers
   std::uint64_t pc = 0;
   std::uint64_t stack_pointer = 0;
   bool exact = true;
@@ -155,17 +174,18 @@ struct NativeUnwinder::State {
 
   int read_register(unw_regnum_t number, unw_word_t* value) {
     if (number == UNW_REG_IP) {
-      *value = copy->program_counter;
+      *value = cursor_pc;
       return 0;
     }
     if (number == UNW_REG_SP) {
-      *value = copy->stack_pointer;
+      *value = cursor_stack_pointer;
       return 0;
     }
 #if defined(__x86_64__)
     if (number == UNW_X86_64_RBP) {
-      if (copy->frame_pointer) walks.read_frame_pointer();
-      if (const auto found = copy->frame_pointer ? copy->frame_pointer : frame_pointer()) {
+      if (innermost && copy->frame_pointer) walks.read_frame_pointer();
+      const auto known = innermost ? copy->frame_pointer : cursor_frame_pointer;
+      if (const auto found = known ? known : frame_pointer()) {
         *value = *found;
         return 0;
       }
@@ -177,6 +197,7 @@ struct NativeUnwinder::State {
 
   // Asked for when the frame at hand is addressed by the frame pointer and nothing below saved it.
   std::optional<std::uint64_t> frame_pointer() {
+    if (no_table) return std::nullopt;  // nor is known where its function starts
     const std::uint64_t inside = exact ? pc : pc - 1;
     const NativeMapping* mapping = modules.find_with_module(inside, copy->tid);
     const auto linked = mapping != nullptr ? mapping->linked(inside) : std::nullopt;
@@ -191,6 +212,46 @@ struct NativeUnwinder::State {
     };
     return deduce_frame_pointer({*start + (inside - *linked), pc, stack_pointer}, read_stack,
                                 read_code);
+  }
+
+  // Who called the frame at hand, whose code has no unwind tables.
+  std::optional<BareCaller> bare_caller() {
+    const std::uint64_t inside = exact ? pc : pc - 1;
+    const NativeMapping* mapping = modules.find_with_module(inside, copy->tid);
+    const auto linked = mapping != nullptr ? mapping->linked(inside) : std::nullopt;
+    if (!linked) return std::nullopt;  // code that the program made itself: it may change
+    ElfModule& module = *mapping->module;
+    const std::uint64_t bias = inside - *linked;
+    // What the kernel enters has no caller.
+    if (const std::uint64_t entry = module.image().entry();
+        entry != 0 && *linked >= entry && *linked - entry < kMaxEntryCode) {
+      return BareCaller{.outermost = true, .frame_pointer = {}};
+    }
+    BareCode code;
+    if (const std::uint64_t start = module.place(*linked).start; start != 0) {
+      code.start = start + bias;
+    }
+    code.possible_starts = [&module, bias, at = *linked] {
+      return starts_before(module.possible_starts(), at, bias);
+    };
+    code.read_data = [this](std::uint64_t address, std::span<std::byte> out) {
+      if (copy->holds(address)) return read_once(address, out);
+      // What the linker filled in and then closed for writing is not what the file has.
+      walks.read_elsewhere();
+      return read_live(address, out);
+    };
+    code.read_code = [this](std::uint64_t address, std::span<std::byte> out) -> std::size_t {
+      return is_code(address) ? read(address, out) : 0;
+    };
+    return depths.caller({pc, stack_pointer, !exact}, code);
+  }
+
+  // Starts libunwind at the frame at hand.
+  bool start(unw_cursor_t& cursor) {
+    // It looks tables up by the address that it is given.
+    cursor_pc = exact ? pc : pc - 1;
+    cursor_stack_pointer = stack_pointer;
+    return unw_init_remote(&cursor, space, this) >= 0;
   }
 
   void begin_step() {
@@ -261,7 +322,8 @@ void NativeUnwinder::State::walk_into(Walk& result) {
     return;
   }
   result.frames.push_back({pc, true});
-  if (unw_init_remote(&cursor, space, this) < 0) {
+  innermost = true;
+  if (!start(cursor)) {
     result.note = why_ended(1);
     return;
   }
@@ -270,6 +332,30 @@ void NativeUnwinder::State::walk_into(Walk& result) {
     begin_step();
     const bool signal = unw_is_signal_frame(&cursor) > 0;
     const int step = unw_step(&cursor);
+    if (no_table && !signal) {
+      if (const auto caller = bare_caller()) {
+        if (caller->outermost) return;
+        if (result.frames.size() >= kMaxFrames) {
+          result.note = fmt::format("cut at {} frames", kMaxFrames);
+          return;
+        }
+        if (caller->interrupted) result.frames.back().exact = true;
+        pc = caller->pc;
+        stack_pointer = caller->stack_pointer;
+        exact = caller->interrupted;
+        innermost = false;
+        cursor_frame_pointer = caller->frame_pointer;
+        if (!is_code(pc)) {
+          result.note = fmt::format("ends early: {:#x} is not in mapped code", pc);
+          result.unknown_code = true;
+          return;
+        }
+        result.frames.push_back({pc, exact});
+        if (start(cursor)) continue;
+        result.note = why_ended(result.frames.size());
+        return;
+      }
+    }
     if (step == 0 && !no_table) return;
     if (step <= 0) {
       if (result.note.empty()) result.note = why_ended(result.frames.size());
@@ -344,6 +430,7 @@ NativeUnwinder::~NativeUnwinder() = default;
 
 void NativeUnwinder::forget() {
   state_->walks.clear();
+  state_->depths.forget();
   if (state_->space != nullptr) unw_flush_cache(state_->space, 0, 0);
 }
 
@@ -356,6 +443,7 @@ Walk NativeUnwinder::walk(const StackCopy& copy) {
   if (const Walk* known = state_->walks.find(copy)) return *known;
   state_->copy = &copy;
   state_->walks.begin();
+  state_->depths.begin();
   state_->walk_into(result);
   state_->walks.end(copy, result);
   state_->live.clear();

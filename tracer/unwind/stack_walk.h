@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,6 +11,9 @@
 #include "tracer/base/ids.h"
 
 namespace stucktrace::unwind {
+
+// Reads a process's memory; returns how many bytes there were, possibly none.
+using ReadBytes = std::function<std::size_t(std::uint64_t address, std::span<std::byte> out)>;
 
 // A thread's stack as copied from the process.
 struct StackCopy {
