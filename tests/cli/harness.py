@@ -159,6 +159,17 @@ class Case(unittest.TestCase):
             self.assertIn(word, result.stderr)
 
 
+def frames_of(pid):
+    """tid -> the addresses of its frames, innermost first; of threads that have a stack."""
+    report = json.loads(stucktrace("explain", "--stacks", "--json", "--settle", "20ms", pid).stdout)
+    process = next(each for each in report["processes"] if each["pid"] == pid)
+    stacks = {}
+    for thread in process["threads"]:
+        if thread["stack"]:
+            stacks[thread["tid"]] = [int(frame["pc"], 16) for frame in thread["stack"]]
+    return stacks
+
+
 def report_of(text):
     """The report in a command's stdout: its last line."""
     return json.loads(text.strip().splitlines()[-1])

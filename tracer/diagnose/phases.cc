@@ -140,6 +140,12 @@ std::vector<std::size_t> telling_indexes(const std::vector<model::PythonFrame>& 
   return chosen;
 }
 
+// What a C library is made of inside, where its file has the names: reserved ones, and musl's for a
+// system call that may be cancelled.
+bool is_internal(std::string_view function) {
+  return function.starts_with('_') || function == "sccp";
+}
+
 bool any_frame_of(const model::Process& process, std::string_view directory_or_file) {
   for (const model::Thread& thread : process.threads) {
     for (const model::PythonFrame& frame : thread.python) {
@@ -199,9 +205,16 @@ std::vector<std::string> telling_frames(const model::Thread& thread, std::size_t
     lines.push_back(frame_place(frame));
   }
   if (!lines.empty()) return lines;
-  for (const model::NativeFrame& frame : thread.stack) {
+  const auto tells = [](const model::NativeFrame& frame) {
+    return !frame.function.empty() && !is_internal(frame.function);
+  };
+  const auto first = std::ranges::find_if(thread.stack, tells);
+  // Of a library's own functions only, they are better than nothing.
+  const bool all_internal = first == thread.stack.end();
+  for (auto at = all_internal ? thread.stack.begin() : first; at != thread.stack.end(); ++at) {
+    const model::NativeFrame& frame = *at;
     if (lines.size() >= limit) break;
-    if (frame.function.empty()) continue;
+    if (frame.function.empty() || frame.function == "_start") continue;
     if (!frame.file.empty()) {
       lines.push_back(
           fmt::format("{} ({}:{})", frame.function, last_two_parts(frame.file), frame.line));

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 
+#include "tracer/engine/futex_musl.h"
+
 namespace stucktrace::engine {
 namespace {
 
@@ -155,6 +157,7 @@ FutexRole find_futex_role(const FutexCall& call, const syscalls::RemoteMemory& m
       is_in_thread_descriptor(call.address, memory)) {
     return {Role::kJoin, as_tid};
   }
+  if (const auto musl = find_musl_role(call, memory, is_live_thread)) return *musl;
   if (const auto owner = mutex_owner(call, memory, is_live_thread)) return {Role::kMutex, owner};
   for (const std::uint64_t offset : {std::uint64_t{8}, std::uint64_t{12}}) {
     if (const auto role = rwlock_role(call, memory, offset, is_live_thread)) return *role;

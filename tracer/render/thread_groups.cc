@@ -187,7 +187,7 @@ std::string place_text(const model::Thread& thread) {
     const std::string& library = thread.stack.front().module;
     for (const model::NativeFrame& frame : thread.stack) {
       if (functions.size() == kShown - 1) break;
-      if (frame.module == library || frame.function.empty()) continue;
+      if (frame.module == library || frame.function.empty() || frame.function == "_start") continue;
       functions.push_back(terminal_text(frame.function, kFunctionLimit));
     }
   }

@@ -134,6 +134,28 @@ TEST(TellingFrames, ShowTheExitInsteadOfWhatForkedTheProcess) {
                                       "_exit_function (multiprocessing/util.py:357)"}));
 }
 
+std::vector<std::string> told_of(std::initializer_list<const char*> functions) {
+  SnapshotBuilder tree;
+  tree.process(20, "app");
+  auto thread = tree.thread(20);
+  for (const char* function : functions) thread.native(function);
+  std::vector<std::string> names;
+  for (const std::string& frame : telling_frames(thread.get())) {
+    names.push_back(frame.substr(0, frame.find(' ')));
+  }
+  return names;
+}
+
+TEST(TellingFrames, LeaveOutWhatTheLibraryIsMadeOfInside) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(told_of({"__futex_abstimed_wait_common", "__lll_lock_wait", "pthread_mutex_lock",
+                     "take", "serve", "main"}),
+            (Names{"pthread_mutex_lock", "take", "serve"}));
+  EXPECT_EQ(told_of({"sccp", "read", "main", "_start"}), (Names{"read", "main"}));
+  EXPECT_EQ(told_of({"", "poll", "_own", "main"}), (Names{"poll", "_own", "main"}));
+  EXPECT_EQ(told_of({"__restore_rt", "_inner"}), (Names{"__restore_rt", "_inner"}));
+}
+
 FutexUse use_of(std::initializer_list<const char*> functions) {
   SnapshotBuilder tree;
   tree.process(20, "app");
