@@ -299,7 +299,7 @@ class Compare(Case):
 
     def test_a_finding_that_the_baseline_has_leaves_no_mark(self):
         python = sorted(interpreters().items())[-1][1]
-        recording, baseline = self.record("run.rec", python, SEED, 200000, 2), self.path("run.golden")
+        recording, baseline = self.record("run.rec", python, SEED, 200000, 5), self.path("run.golden")
         self.assertEqual(self.compare("-q", "--update", baseline, recording).returncode, 0)
         summary = self.path("summary.md")
         result = stucktrace("compare", baseline, recording,

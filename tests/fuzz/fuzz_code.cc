@@ -19,7 +19,7 @@ namespace {
 using namespace stucktrace::unwind;
 
 constexpr std::uint64_t kBase = 0x400000;
-// A walk follows 400 000 instructions at most, each read at most once; and looks at 16 384 words,
+// A walk follows 200 000 instructions at most, each read at most once; and looks at 16 384 words,
 // each with what stands before what it points to.
 constexpr std::size_t kMostReads = 2'000'000;
 
@@ -59,6 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   };
   BareCode code;
   code.read_code = code.read_data = read;
+  code.is_constant = [&](std::uint64_t address) { return address % 2 == 0; };
   if (data[0] % 2 == 0) code.start = kBase + number(1) - std::min<std::size_t>(number(1), data[5]);
   code.possible_starts = [&] {
     return std::vector<std::uint64_t>{kBase, kBase + number(2), kBase + number(4)};
@@ -69,9 +70,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto caller = depth.caller(place, code);
   if (caller && !caller->outermost && !caller->interrupted) {
     check(caller->stack_pointer > place.stack_pointer);
-    check(caller->stack_pointer - place.stack_pointer <= StackDepth::kMaxFrame + sizeof(void*));
+    check(caller->stack_pointer - place.stack_pointer <= kMaxBareFrame + sizeof(void*));
   }
-  static_cast<void>(deduce_frame_pointer({kBase, place.pc, place.stack_pointer}, read, read));
+  code.start = kBase + number(1);
+  static_cast<void>(depth.frame_pointer(place, code));
+  static_cast<void>(
+      deduce_frame_pointer({kBase, place.pc, place.stack_pointer, data[0] % 8 < 4}, read, read));
   check(reads <= kMostReads);
   return 0;
 }

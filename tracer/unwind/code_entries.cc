@@ -11,6 +11,7 @@ namespace stucktrace::unwind {
 namespace {
 
 constexpr std::uint64_t kMaxLoaded = 64ULL * 1024 * 1024;
+constexpr std::size_t kMaxFound = 2'000'000;
 
 template <class T>
 T value_at(const std::vector<std::byte>& bytes, std::size_t at) {
@@ -40,15 +41,27 @@ class Entries {
         in_data(bytes);
       }
     }
-    std::ranges::sort(found_);
-    const auto rest = std::ranges::unique(found_);
-    found_.erase(rest.begin(), rest.end());
+    if (too_many_) return {};
+    tidy();
+    found_.shrink_to_fit();
     return std::move(found_);
   }
 
  private:
   void add(std::uint64_t address) {
-    if (address >= first_ && address < end_) found_.push_back(address);
+    if (address < first_ || address >= end_ || too_many_) return;
+    if (!found_.empty() && found_.back() == address) return;
+    found_.push_back(address);
+    if (found_.size() < kMaxFound) return;
+    tidy();
+    // So many different ones are no program's functions.
+    too_many_ = found_.size() > kMaxFound / 2;
+  }
+
+  void tidy() {
+    std::ranges::sort(found_);
+    const auto rest = std::ranges::unique(found_);
+    found_.erase(rest.begin(), rest.end());
   }
 
   void in_code(std::uint64_t start, const std::vector<std::byte>& bytes) {
@@ -75,6 +88,7 @@ class Entries {
   const ElfImage& image_;
   std::uint64_t first_ = ~std::uint64_t{0}, end_ = 0;
   std::vector<std::uint64_t> found_;
+  bool too_many_ = false;
 };
 
 }  // namespace

@@ -58,12 +58,13 @@ const Place& ElfModule::place(std::uint64_t address) {
   Place place;
   const GoTable* go = go_table();
   if (auto found = go != nullptr ? go->find(address) : std::nullopt) {
-    place = {std::move(found->function), found->start, std::move(found->file), found->line};
+    place = {std::move(found->function), found->start, 0, std::move(found->file), found->line};
     return places_.emplace(address, std::move(place)).first->second;
   }
   if (auto symbol = symbols_.find(address)) {
     place.function = std::move(symbol->name);
     place.start = symbol->address;
+    place.size = symbol->size;
   }
   if (lines_) {
     if (auto line = lines_->find(address)) {

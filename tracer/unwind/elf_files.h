@@ -22,7 +22,8 @@ namespace stucktrace::unwind {
 struct Place {
   std::string function;  // "" unknown
   std::uint64_t start = 0;
-  std::string file;  // "" unknown
+  std::uint64_t size = 0;  // of the function; 0 unknown
+  std::string file;        // "" unknown
   int line = 0;
 };
 

@@ -222,10 +222,9 @@ std::optional<std::uint64_t> deduce(const FramePointerQuery& query, const ReadBy
   const std::uint64_t lowest = query.stack_pointer + prologue->below;
   if (prologue->whole) {
     const auto back = word_at(lowest + 8, read_stack);
-    if (back && (call_before(*back, query.function, read_code) != Call::kNone ||
-                 is_signal_return(*back, read_code))) {
-      return lowest;
-    }
+    const Call call = back ? call_before(*back, query.function, read_code) : Call::kNone;
+    const bool left = back && (call != Call::kNone || is_signal_return(*back, read_code));
+    if (left && (!query.moves || call == Call::kThisFunction)) return lowest;
   }
   // The frame was grown further (alloca, pushed arguments) or its prologue is mixed with other
   // code. The ABI keeps the stack aligned to 16 at calls, so the frame pointer is, too.

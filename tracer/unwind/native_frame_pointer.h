@@ -12,6 +12,7 @@ struct FramePointerQuery {
   std::uint64_t function = 0;       // where the function starts
   std::uint64_t pc = 0;             // where it is now, past its prologue
   std::uint64_t stack_pointer = 0;  // what the stack pointer is in this frame
+  bool moves = false;               // the stack pointer may be lower than the prologue left it
 };
 
 // The frame pointer of such a frame, where the code and the stack together prove it: the prologue

@@ -32,13 +32,18 @@ constexpr std::uint64_t kMadeTable = std::uint64_t{1} << 63;
 // What runs before any function of a program: a few instructions (_start).
 constexpr std::uint64_t kMaxEntryCode = 64;
 
-// The nearest of the possible starts at or before an address, as mapped.
-std::vector<std::uint64_t> starts_before(std::span<const std::uint64_t> all, std::uint64_t linked,
+// The nearest of the possible starts at or before an address, as mapped, but for those that lie in
+// functions known to be others.
+std::vector<std::uint64_t> starts_before(ElfModule& module, std::uint64_t linked,
                                          std::uint64_t bias) {
-  constexpr std::ptrdiff_t kMost = 64;
-  const auto end = std::ranges::upper_bound(all, linked);
-  std::vector<std::uint64_t> result(end - std::min(kMost, end - all.begin()), end);
-  for (std::uint64_t& start : result) start += bias;
+  constexpr std::size_t kMost = 128;
+  const auto all = module.possible_starts();
+  std::vector<std::uint64_t> result;
+  for (auto at = std::ranges::upper_bound(all, linked);
+       at != all.begin() && result.size() < kMost;) {
+    --at;
+    if (module.place(*at).size == 0) result.push_back(*at + bias);
+  }
   return result;
 }
 
@@ -195,6 +200,25 @@ struct NativeUnwinder::State {
     return -UNW_EBADREG;
   }
 
+  // What following its code may ask about the process.
+  BareCode code_around() {
+    BareCode code;
+    code.read_data = [this](std::uint64_t address, std::span<std::byte> out) {
+      if (copy->holds(address)) return read_once(address, out);
+      // What the linker filled in and then closed for writing is not what the file has.
+      walks.read_elsewhere();
+      return read_live(address, out);
+    };
+    code.read_code = [this](std::uint64_t address, std::span<std::byte> out) -> std::size_t {
+      return is_code(address) ? read(address, out) : 0;
+    };
+    code.is_constant = [this](std::uint64_t address) {
+      const NativeMapping* mapping = modules.find(address);
+      return mapping != nullptr && !mapping->entry.writable;
+    };
+    return code;
+  }
+
   // Asked for when the frame at hand is addressed by the frame pointer and nothing below saved it.
   std::optional<std::uint64_t> frame_pointer() {
     if (no_table) return std::nullopt;  // nor is known where its function starts
@@ -204,14 +228,15 @@ struct NativeUnwinder::State {
     if (!linked) return std::nullopt;
     const auto start = mapping->module->function_start(*linked);
     if (!start) return std::nullopt;
+    BareCode code = code_around();
+    code.start = *start + (inside - *linked);
+    const auto told = depths.frame_pointer({pc, stack_pointer, !exact}, code);
+    if (told.value) return told.value;
     const auto read_stack = [this](std::uint64_t address, std::span<std::byte> out) {
       return read(address, out);
     };
-    const auto read_code = [this](std::uint64_t address, std::span<std::byte> out) -> std::size_t {
-      return is_code(address) ? read(address, out) : 0;
-    };
-    return deduce_frame_pointer({*start + (inside - *linked), pc, stack_pointer}, read_stack,
-                                read_code);
+    return deduce_frame_pointer({*code.start, pc, stack_pointer, told.moves}, read_stack,
+                                code.read_code);
   }
 
   // Who called the frame at hand, whose code has no unwind tables.
@@ -222,28 +247,21 @@ struct NativeUnwinder::State {
     if (!linked) return std::nullopt;  // code that the program made itself: it may change
     ElfModule& module = *mapping->module;
     const std::uint64_t bias = inside - *linked;
+    // Where the file does not say how large a function is, this may be another.
+    const Place& place = module.place(*linked);
+    const std::uint64_t start = place.size != 0 ? place.start : 0;
     // What the kernel enters has no caller.
-    if (const std::uint64_t entry = module.image().entry();
-        entry != 0 && *linked >= entry && *linked - entry < kMaxEntryCode) {
-      return BareCaller{.outermost = true, .frame_pointer = {}};
-    }
-    BareCode code;
-    if (const std::uint64_t start = module.place(*linked).start; start != 0) {
-      code.start = start + bias;
-    }
+    const std::uint64_t entry = module.image().entry();
+    const BareCaller outermost{.outermost = true, .frame_pointer = {}};
+    if (entry != 0 && start == entry) return outermost;
+    BareCode code = code_around();
+    if (start != 0) code.start = start + bias;
     code.possible_starts = [&module, bias, at = *linked] {
-      return starts_before(module.possible_starts(), at, bias);
+      return starts_before(module, at, bias);
     };
-    code.read_data = [this](std::uint64_t address, std::span<std::byte> out) {
-      if (copy->holds(address)) return read_once(address, out);
-      // What the linker filled in and then closed for writing is not what the file has.
-      walks.read_elsewhere();
-      return read_live(address, out);
-    };
-    code.read_code = [this](std::uint64_t address, std::span<std::byte> out) -> std::size_t {
-      return is_code(address) ? read(address, out) : 0;
-    };
-    return depths.caller({pc, stack_pointer, !exact}, code);
+    if (auto caller = depths.caller({pc, stack_pointer, !exact}, code)) return caller;
+    const bool in_entry = entry != 0 && *linked >= entry && *linked - entry < kMaxEntryCode;
+    return in_entry && start == 0 ? std::optional{outermost} : std::nullopt;
   }
 
   // Starts libunwind at the frame at hand.
@@ -252,6 +270,18 @@ struct NativeUnwinder::State {
     cursor_pc = exact ? pc : pc - 1;
     cursor_stack_pointer = stack_pointer;
     return unw_init_remote(&cursor, space, this) >= 0;
+  }
+
+  // What runs next at the frame at hand goes back to what a signal interrupted.
+  bool returns_from_signal(unw_cursor_t& cursor) {
+#if defined(__x86_64__)
+    static_cast<void>(cursor);  // which says so of the frame behind as well
+    return is_signal_return(pc, [this](std::uint64_t address, std::span<std::byte> out) {
+      return is_code(address) ? read(address, out) : std::size_t{0};
+    });
+#else
+    return unw_is_signal_frame(&cursor) > 0;
+#endif
   }
 
   void begin_step() {
@@ -330,9 +360,9 @@ void NativeUnwinder::State::walk_into(Walk& result) {
   while (true) {
     if (walk_go(result)) return;
     begin_step();
-    const bool signal = unw_is_signal_frame(&cursor) > 0;
+    const bool signal = returns_from_signal(cursor);
     const int step = unw_step(&cursor);
-    if (no_table && !signal) {
+    if (no_table) {
       if (const auto caller = bare_caller()) {
         if (caller->outermost) return;
         if (result.frames.size() >= kMaxFrames) {
@@ -367,7 +397,10 @@ void NativeUnwinder::State::walk_into(Walk& result) {
       result.note = why_ended(result.frames.size());
       return;
     }
-    if (next_pc == 0) return;  // the outermost frame of threads that have no caller
+    if (next_pc == 0 && !signal) {  // the outermost frame of threads that have no caller
+      if (no_table) result.note = why_ended(result.frames.size());
+      return;
+    }
     if (!is_code(next_pc)) {
       result.note = fmt::format("ends early: {:#x} is not in mapped code", next_pc);
       result.unknown_code = true;
@@ -446,6 +479,7 @@ Walk NativeUnwinder::walk(const StackCopy& copy) {
   state_->depths.begin();
   state_->walk_into(result);
   state_->walks.end(copy, result);
+  state_->depths.end();
   state_->live.clear();
   state_->copy = nullptr;
   return result;

@@ -194,7 +194,7 @@ std::optional<Symbol> SymbolTable::find(std::uint64_t address) {
       version != std::string_view::npos && version > 0 && name.substr(version) != "@plt") {
     name = name.substr(0, version);
   }
-  return Symbol{demangle(name), found->address};
+  return Symbol{demangle(name), found->address, found->size};
 }
 
 }  // namespace stucktrace::unwind

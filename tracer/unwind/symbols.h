@@ -13,6 +13,7 @@ namespace stucktrace::unwind {
 struct Symbol {
   std::string name;           // as people write it: demangled, without "@@VERSION"
   std::uint64_t address = 0;  // where it starts, as linked
+  std::uint64_t size = 0;     // 0: the file does not say
 };
 
 // "ns::f(int)" for "_ZN2ns1fEi"; anything else stays. Input and output lengths are bounded.

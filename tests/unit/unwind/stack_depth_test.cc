@@ -39,8 +39,7 @@ class StackDepthTest : public ::testing::Test {
     return at + 9;
   }
 
-  std::optional<BareCaller> caller(std::uint64_t pc, std::optional<std::uint64_t> start = {},
-                                   bool after_call = false) {
+  BareCode code_at(std::optional<std::uint64_t> start) {
     const ReadBytes read = [this](std::uint64_t address, std::span<std::byte> out) {
       std::size_t done = 0;
       for (; done < out.size(); ++done) {
@@ -57,8 +56,21 @@ class StackDepthTest : public ::testing::Test {
       return address < kTable ? read(address, out) : 0;
     };
     code.read_data = read;
+    code.is_constant = [this](std::uint64_t address) { return address == kTable && constant_; };
+    return code;
+  }
+  std::optional<BareCaller> caller(std::uint64_t pc, std::optional<std::uint64_t> start = {},
+                                   bool after_call = false) {
     depth_.begin();
-    return depth_.caller({pc, kStack, after_call}, code);
+    const auto found = depth_.caller({pc, kStack, after_call}, code_at(start));
+    depth_.end();
+    return found;
+  }
+  StackDepth::FramePointer frame_pointer(std::uint64_t pc, std::uint64_t start) {
+    depth_.begin();
+    const auto found = depth_.frame_pointer({pc, kStack, false}, code_at(start));
+    depth_.end();
+    return found;
   }
   void expect_caller(const std::optional<BareCaller>& got, std::uint64_t pc, std::uint64_t depth) {
     ASSERT_TRUE(got);
@@ -70,6 +82,7 @@ class StackDepthTest : public ::testing::Test {
 
   std::map<std::uint64_t, std::byte> memory_;
   std::vector<std::uint64_t> possible_starts_;
+  bool constant_ = true;  // what stands in the table
   StackDepth depth_;
 };
 
@@ -167,33 +180,105 @@ TEST_F(StackDepthTest, FollowsTheFramePointerAcrossGrowth) {
   EXPECT_FALSE(caller(kOther + 9, kOther)) << "how much was taken is not known";
 }
 
+TEST_F(StackDepthTest, TellsNothingWhereSomeWayGrowsTheStackByWhatIsNotInTheCode) {
+  // test edi,edi; je over; sub rsp,rax; over: syscall. Without the growth a left-over would fit.
+  put(kFunction, {0x53, 0x85, 0xff, 0x74, 0x03, 0x48, 0x29, 0xc4, 0x0f, 0x05});
+  const std::uint64_t back = put_call(kCaller, kFunction);
+  put_word(kStack + 0x08, back);
+  EXPECT_FALSE(caller(kFunction + 10, kFunction));
+  EXPECT_FALSE(caller(kFunction + 10));
+}
+
+TEST_F(StackDepthTest, TellsNothingWhereMoreThanOneDepthIsConfirmed) {
+  // again: push rax; dec edi; jne again; syscall
+  put(kFunction, {0x50, 0xff, 0xcf, 0x75, 0xfb, 0x0f, 0x05});
+  const std::uint64_t back = put_call(kCaller, kFunction);
+  for (std::uint64_t depth = 0; depth < 0x1000; depth += 8) put_word(kStack + depth, 0);
+  put_word(kStack + 0x20, back);
+  expect_caller(caller(kFunction + 7, kFunction), back, 0x20);
+  put_word(kStack + 0x40, back);
+  EXPECT_FALSE(caller(kFunction + 7, kFunction));
+  EXPECT_FALSE(caller(kFunction + 7));
+}
+
+TEST_F(StackDepthTest, BelievesAPointerOnlyWhereNobodyWritesIt) {
+  const std::uint64_t pc = put_waiting(kFunction);
+  put(kOther, {0xc3});
+  // call [kTable], which leads elsewhere now
+  const auto distance = static_cast<std::uint32_t>(kTable - (kCaller + 6));
+  put(kCaller,
+      {0xff, 0x15, distance & 0xff, distance >> 8 & 0xff, distance >> 16 & 0xff, distance >> 24});
+  put_word(kTable, kOther);
+  put_word(kStack + 0x28, kCaller + 6);
+  EXPECT_FALSE(caller(pc, kFunction));
+  constant_ = false;
+  depth_.forget();
+  expect_caller(caller(pc, kFunction), kCaller + 6, 0x28);
+}
+
+TEST_F(StackDepthTest, ReadsTheBytesBeforeAReturnAddressInEveryWay) {
+  const std::uint64_t pc = put_waiting(kFunction);
+  // mov r8,rbp; xor eax,eax; call rbx: its bytes hold an e8 five before the end
+  put(kCaller, {0x49, 0x89, 0xe8, 0x31, 0xc0, 0xff, 0xd3});
+  put_word(kStack + 0x28, kCaller + 7);
+  expect_caller(caller(pc, kFunction), kCaller + 7, 0x28);
+}
+
+TEST_F(StackDepthTest, DoesNotSeeThroughThunksOfIndirectCalls) {
+  const std::uint64_t pc = put_waiting(kFunction);
+  // call over; loop: pause; jmp loop; over: mov [rsp],rax; ret
+  put(kOther, {0xe8, 0x04, 0, 0, 0, 0xf3, 0x90, 0xeb, 0xfc, 0x48, 0x89, 0x04, 0x24, 0xc3});
+  const std::uint64_t back = put_call(kCaller, kOther);
+  put_word(kStack + 0x28, back);
+  expect_caller(caller(pc, kFunction), back, 0x28);
+}
+
 TEST_F(StackDepthTest, KnowsThatWhatLeftTheStackItWasGivenHasNoCaller) {
   // pop rdi; call r9, as the start of a thread does
   put(kFunction, {0x5f, 0x41, 0xff, 0xd1, 0xf4});
   const auto got = caller(kFunction + 4, kFunction, true);
   ASSERT_TRUE(got);
   EXPECT_TRUE(got->outermost);
+  // pop rdx; syscall; push rdx, as vfork(2) does: it has one, which the stack does not name.
+  put(kOther, {0x5a, 0x0f, 0x05, 0x52, 0xc3});
+  EXPECT_FALSE(caller(kOther + 3, kOther));
 }
 
 TEST_F(StackDepthTest, GoesFromAHandlerToWhatItsSignalInterrupted) {
   const std::uint64_t pc = put_waiting(kFunction);
   put(kOther, {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05});
   put_word(kStack + 0x28, kOther);
-  expect_caller(caller(pc, kFunction), kOther, 0x28);
-
-  const auto put_saved = [this](int index, std::uint64_t value) {
-    put_word(kStack + offsetof(ucontext_t, uc_mcontext.gregs) + 8 * static_cast<unsigned>(index),
+  const auto put_saved = [this](std::uint64_t context, int index, std::uint64_t value) {
+    put_word(context + offsetof(ucontext_t, uc_mcontext.gregs) + 8 * static_cast<unsigned>(index),
              value);
   };
-  put_saved(REG_RIP, kFunction + 9);
-  put_saved(REG_RSP, kStack + 0x1000);
-  put_saved(REG_RBP, 0x1234);
+  put_saved(kStack + 0x30, REG_RIP, 0x5000);
+  put_saved(kStack + 0x30, REG_RSP, kStack + 0x800);
+  EXPECT_FALSE(caller(pc, kFunction)) << "a left-over: it interrupted no code";
+  put_saved(kStack + 0x30, REG_RIP, kFunction);
+  expect_caller(caller(pc, kFunction), kOther, 0x28);
+
+  put_saved(kStack, REG_RIP, kFunction + 9);
+  put_saved(kStack, REG_RSP, kStack + 0x1000);
+  put_saved(kStack, REG_RBP, 0x1234);
   const auto got = caller(kOther, {}, true);
   ASSERT_TRUE(got);
   EXPECT_TRUE(got->interrupted);
   EXPECT_EQ(got->pc, kFunction + 9);
   EXPECT_EQ(got->stack_pointer, kStack + 0x1000);
   EXPECT_EQ(got->frame_pointer, 0x1234U);
+}
+
+TEST_F(StackDepthTest, TellsTheFramePointerFromAllThatMovedTheStack) {
+  // push rbp; mov rbp,rsp; sub rsp,16; push rax; push rax (arguments); syscall
+  put(kFunction, {0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xec, 0x10, 0x50, 0x50, 0x0f, 0x05});
+  put_word(kStack + 0x28, put_call(kCaller, kFunction));
+  EXPECT_EQ(frame_pointer(kFunction + 12, kFunction).value, kStack + 0x20);
+  // With a growth that is not in the code it is not told, nor is the prologue to be trusted.
+  put(kOther, {0x55, 0x48, 0x89, 0xe5, 0x48, 0x29, 0xc4, 0x0f, 0x05});
+  put_word(kStack + 0x08, put_call(kCaller + 64, kOther));
+  EXPECT_FALSE(frame_pointer(kOther + 9, kOther).value);
+  EXPECT_TRUE(frame_pointer(kOther + 9, kOther).moves);
 }
 
 TEST_F(StackDepthTest, EndsWithCodeThatDoesNot) {
@@ -206,8 +291,7 @@ TEST_F(StackDepthTest, EndsWithCodeThatDoesNot) {
 #else
 
 TEST(StackDepthTest, IsForX86Only) {
-  BareCode code;
-  EXPECT_FALSE(StackDepth().caller({}, code));
+  EXPECT_FALSE(StackDepth().caller({}, BareCode{}));
 }
 
 #endif
