@@ -42,6 +42,7 @@ std::vector<std::uint64_t> starts_before(ElfModule& module, std::uint64_t linked
   for (auto at = std::ranges::upper_bound(all, linked);
        at != all.begin() && result.size() < kMost;) {
     --at;
+    if (linked - *at > StackDepth::kMaxFunction) break;
     if (module.place(*at).size == 0) result.push_back(*at + bias);
   }
   return result;

@@ -42,8 +42,6 @@ namespace {
 
 using Kind = X86Instruction::Kind;
 
-// How far before a place its function's start is looked for where no table says.
-constexpr std::uint64_t kMaxFunction = 8192;
 constexpr std::size_t kWord = sizeof(std::uint64_t);
 constexpr std::uint64_t kFirstPage = 4096;  // where nothing is ever mapped
 

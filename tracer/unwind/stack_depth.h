@@ -28,6 +28,9 @@ struct BareCaller {
 // stack hides is not found. x86-64 only.
 class StackDepth {
  public:
+  // How far before a place its function's start is looked for where no table says.
+  static constexpr std::uint64_t kMaxFunction = 8192;
+
   std::optional<BareCaller> caller(const BarePlace& place, const BareCode& code);
 
   struct FramePointer {
