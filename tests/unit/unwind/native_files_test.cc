@@ -323,5 +323,32 @@ TEST_F(NativeFiles, EndsEarlyAndSaysSoWhereNeitherTablesNorCodeTell) {
   EXPECT_THAT(stack.note, HasSubstr("no unwind tables")) << describe(stack);
 }
 
+#if defined(__x86_64__)
+TEST_F(NativeFiles, GoesOnWhereASignalInterruptedCodeWithoutUnwindTables) {
+  constexpr const char* kInterrupted = R"(
+#include <signal.h>
+#include <unistd.h>
+extern "C" void handler(int) { char byte; if (read(0, &byte, 1) > 0) _exit(1); }
+extern "C" [[gnu::noinline]] void faults(volatile int* at) { *at = 1; asm volatile("" ::: "memory"); }
+int main() {
+  signal(SIGSEGV, handler);
+  if (write(1, "x", 1) != 1) return 1;
+  faults(nullptr);
+  return 2;
+}
+)";
+  if (!compile(kInterrupted, program_, "-O1 -fno-asynchronous-unwind-tables -fno-exceptions")) {
+    GTEST_SKIP() << "no compiler";
+  }
+  const StackResult stack = look(program_);
+  EXPECT_EQ(stack.note, "") << describe(stack);
+  const auto names = functions(stack);
+  ASSERT_GE(names.size(), 6U) << describe(stack);
+  const std::vector<std::string> wanted{"read", "handler", "__restore_rt", "faults", "main"};
+  EXPECT_EQ(std::vector(names.begin(), names.begin() + 5), wanted) << describe(stack);
+  EXPECT_EQ(names.back(), "_start") << describe(stack);
+}
+#endif
+
 }  // namespace
 }  // namespace stucktrace::unwind::testing
